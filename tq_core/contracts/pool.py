@@ -1,0 +1,127 @@
+"""The contract of a pool: how one runner runs its jobs.
+
+A worker is a supervisor and some runner processes; each runner has one pool with some slots. The runner's transport
+thread feeds the pool with :meth:`Pool.submit`; the runner's main thread sits in :meth:`Pool.serve`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from tq_core.contracts.capability import capability
+
+
+@dataclass(frozen=True, slots=True)
+class PoolCapabilities:
+    """What a pool can do to a running task."""
+
+    soft_limit: bool = capability("Raises SoftTimeLimitExceeded inside a task at its soft time limit.")
+    hard_limit: bool = capability("Frees the slot of a task at its hard limit without harming the others.")
+    isolated: bool = capability("One task at a time in a process, so that killing the process ends just that task.")
+    cancel: bool = capability("A running task can be cancelled.")
+    coroutines: bool = capability("async def tasks share one event loop; many run in one slot's thread.")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a concurrency is spread: ``processes`` runners of ``slots`` slots each."""
+
+    processes: int
+    slots: int
+
+
+class Job(Protocol):
+    """What a pool sees of a task to run."""
+
+    @property
+    def task_id(self) -> str:
+        """The task's id."""
+
+    @property
+    def soft_time_limit(self) -> float | None:
+        """Seconds after which ``SoftTimeLimitExceeded`` is to be raised inside the task."""
+
+    @property
+    def time_limit(self) -> float | None:
+        """Seconds after which the task is to be stopped."""
+
+    @property
+    def is_coroutine(self) -> bool:
+        """True for an ``async def`` task."""
+
+
+class Execution(Protocol):
+    """How a pool runs a job. Never raises: whatever the task does ends as an outcome."""
+
+    def run(self, job: Any) -> Any:
+        """Run a job in the calling thread, from slot bookkeeping to outcome, and return the outcome."""
+
+    def run_async(self, job: Any) -> Awaitable[Any]:
+        """Run an ``async def`` job in the running loop and return its outcome."""
+
+
+class Pool(ABC):
+    """Runs jobs in the slots of one runner."""
+
+    name: ClassVar[str]
+    capabilities: ClassVar[PoolCapabilities]
+
+    @classmethod
+    @abstractmethod
+    def layout(cls, concurrency: int, processes: int | None) -> Layout:
+        """Spread ``-c concurrency`` (and ``--processes``, None when not given) over processes and slots."""
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+
+    @abstractmethod
+    def start(self, execution: Execution, report: Callable[[Any, Any], None]) -> None:
+        """Make ready, in the runner's main thread.
+
+        Args:
+            execution: runs a job.
+            report: called with job and outcome as soon as a job ended, in whichever thread it ran; quick,
+                never raises.
+        """
+
+    @abstractmethod
+    def serve(self) -> None:
+        """Occupy the main thread until :meth:`stop`; a solo pool runs its jobs here."""
+
+    @abstractmethod
+    def submit(self, jobs: Sequence[Any]) -> None:
+        """Queue jobs to run in order. Called by the transport thread; never blocks."""
+
+    @abstractmethod
+    def withdraw(self) -> list[Any]:
+        """Take back the queued jobs that have not started, in order. Called by the transport thread."""
+
+    @abstractmethod
+    def queued(self) -> int:
+        """Return how many submitted jobs have not started."""
+
+    @abstractmethod
+    def cancel(self, task_id: str, error: type[BaseException]) -> bool:
+        """Raise ``error`` inside a running task; False when it does not run here or cannot be cancelled."""
+
+    @abstractmethod
+    def resize(self, slots: int) -> None:
+        """Have ``slots`` slots from now on; running jobs finish first."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Let :meth:`serve` return once the running and queued jobs ended. May be called from any thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRequest:
+    """What a ``tq_pool`` hook is given.
+
+    Attributes:
+        name: the pool's name as configured.
+    """
+
+    name: str
