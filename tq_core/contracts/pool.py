@@ -52,6 +52,10 @@ class Job(Protocol):
     def is_coroutine(self) -> bool:
         """True for an ``async def`` task."""
 
+    @property
+    def interruptible(self) -> bool:
+        """True while the task's own code runs: only then may an error be raised in it."""
+
 
 class Execution(Protocol):
     """How a pool runs a job. Never raises: whatever the task does ends as an outcome."""
@@ -106,6 +110,15 @@ class Pool(ABC):
     @abstractmethod
     def cancel(self, task_id: str, error: type[BaseException]) -> bool:
         """Raise ``error`` inside a running task; False when it does not run here or cannot be cancelled."""
+
+    def abandon(self, task_id: str) -> Any | None:
+        """Give up a running task that cannot be interrupted and free its slot (``hard_limit``).
+
+        Returns:
+            the job, whose outcome the caller now decides and which the pool will never report; None when it
+            does not run here.
+        """
+        return None
 
     @abstractmethod
     def resize(self, slots: int) -> None:

@@ -1,0 +1,72 @@
+"""Which application and which task are current.
+
+The application is the one last made current in this thread, else the default one of the process. The request
+of the running task is kept in a context variable, so threads and coroutines each see their own.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tq_core.app import Celery
+    from tq_core.request import Request
+    from tq_core.task import Task
+
+#: The request of the task this thread or coroutine runs, or None.
+running: ContextVar[Request | None] = ContextVar("tq_running", default=None)
+
+
+class _Applications(threading.local):
+    current: Celery | None = None
+
+
+_thread = _Applications()
+_default: list[Celery] = []
+#: Functions that add a ``shared_task`` to an application, called for every application there is and will be.
+_shared: list[Callable[[Celery], Any]] = []
+
+
+def set_current_app(app: Celery) -> None:
+    """Make ``app`` this thread's current application, and the process's default if there is none yet."""
+    _thread.current = app
+    if not _default:
+        _default.append(app)
+
+
+def set_default_app(app: Celery) -> None:
+    """Make ``app`` what threads use that have no application of their own."""
+    _default[:] = [app]
+
+
+def get_current_app() -> Celery:
+    """Return the current application, making a default one if there is none."""
+    if _thread.current is not None:
+        return _thread.current
+    if not _default:
+        from tq_core.app import Celery
+
+        set_default_app(Celery("default", set_as_current=False))
+    return _default[0]
+
+
+def get_current_task() -> Task | None:
+    """Return the task this thread or coroutine runs, or None."""
+    request = running.get()
+    return request.task_object if request is not None else None
+
+
+def add_shared_task(connect: Callable[[Celery], Any], applications: Any) -> None:
+    """Run ``connect`` on every application, now and later."""
+    _shared.append(connect)
+    for app in applications:
+        connect(app)
+
+
+def shared_tasks() -> tuple[Callable[[Celery], Any], ...]:
+    """Return the functions a new application must be handed to."""
+    return tuple(_shared)

@@ -1,0 +1,102 @@
+"""One slot in the runner's main thread; ``prefork`` is several runners of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any
+
+from tq_core.contracts.pool import Execution, Layout, Pool, PoolCapabilities
+from tq_core.pools.job_queue import JobQueue
+
+
+class SoloPool(Pool):
+    """Runs one job after the other in the main thread of its process.
+
+    A running task is interrupted by a signal to the main thread, whose handler raises the error between two
+    bytecodes; code that does not return to the interpreter is ended only by killing the process, which is the
+    supervisor's part.
+    """
+
+    name = "solo"
+    capabilities = PoolCapabilities(soft_limit=True, hard_limit=False, isolated=True, cancel=True)
+
+    @classmethod
+    def layout(cls, concurrency: int, processes: int | None) -> Layout:
+        """One slot in each of ``--processes`` runners."""
+        return Layout(processes or 1, 1)
+
+    def __init__(self, slots: int) -> None:
+        super().__init__(1)
+        self._jobs = JobQueue()
+        self._current: Any = None
+        self._interrupt: tuple[str, type[BaseException]] | None = None
+        self._interruptible = False
+        self._main_thread = 0
+
+    def start(self, execution: Execution, report: Callable[[Any, Any], None]) -> None:
+        """Install the interrupt handler where that is possible: in the main thread of the process."""
+        self._execution = execution
+        self._report = report
+        self._main_thread = threading.get_ident()
+        if threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGUSR1"):
+            signal.signal(signal.SIGUSR1, self._on_interrupt)
+            self._interruptible = True
+
+    def serve(self) -> None:
+        """Run jobs until :meth:`stop`."""
+        take, run, report = self._jobs.take, self._execution.run, self._report
+        while (job := take()) is not None:
+            self._current = job
+            outcome = run(job)
+            self._current = None
+            report(job, outcome)
+
+    def submit(self, jobs: Sequence[Any]) -> None:
+        """Queue jobs."""
+        self._jobs.put(jobs)
+
+    def withdraw(self) -> list[Any]:
+        """Take the queue back."""
+        return self._jobs.withdraw()
+
+    def queued(self) -> int:
+        """Return how many jobs wait."""
+        return self._jobs.qsize()
+
+    def cancel(self, task_id: str, error: type[BaseException]) -> bool:
+        """Interrupt the main thread if it runs this task."""
+        job = self._current
+        if job is None or job.task_id != task_id or not self._interruptible:
+            return False
+        self._interrupt = (task_id, error)
+        signal.pthread_kill(self._main_thread, signal.SIGUSR1)
+        return True
+
+    def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:
+        wanted, self._interrupt = self._interrupt, None
+        job = self._current
+        # The task may have ended between the decision and this bytecode: then nobody is interrupted.
+        if wanted is not None and job is not None and job.task_id == wanted[0] and job.interruptible:
+            raise wanted[1]
+
+    def resize(self, slots: int) -> None:
+        """A solo pool has one slot for ever; more of them are more runners."""
+
+    def stop(self) -> None:
+        """End :meth:`serve` after the queued jobs."""
+        self._jobs.put_stop()
+
+
+class PreforkPool(SoloPool):
+    """``-c N`` runner processes of one slot each."""
+
+    name = "prefork"
+
+    @classmethod
+    def layout(cls, concurrency: int, processes: int | None) -> Layout:
+        """As many processes as the concurrency says; ``--processes`` is another word for it."""
+        return Layout(processes or concurrency or os.cpu_count() or 1, 1)

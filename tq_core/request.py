@@ -1,0 +1,138 @@
+"""What a task can know of the run it is in: ``self.request``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tq_core.task import Task
+
+
+class Request:
+    """One run of one task; Celery's ``Context``.
+
+    Belongs to the thread or coroutine that runs the task. Tasks may add attributes of their own; they live as
+    long as the run. Every attribute below has its class value where nothing else is known, so that reading one is
+    never an error, also in a task that was called directly.
+
+    Attributes:
+        id: task id.
+        task: registered name of the task.
+        args, kwargs: arguments as sent.
+        retries: how often the task was retried before this run.
+        delivery_info: ``exchange``, ``routing_key``, ``priority`` and ``redelivered`` of the message.
+        hostname: node name of the worker, like ``celery@host``.
+        is_eager: True when the caller itself runs the task.
+        called_directly: True when the function was called like any function.
+        eta, expires: ISO 8601 texts, or None.
+        timelimit: ``[hard, soft]`` seconds given by the caller.
+        group, group_index: the group the task belongs to and its position there.
+        chord: signature of the chord's body this task counts towards.
+        chain: what is to follow, the next one last.
+        callbacks, errbacks: signatures from ``link`` and ``link_error``.
+        root_id, parent_id: first and previous task of the work-flow.
+        children: results of the tasks this run has sent.
+        headers: headers given by the caller.
+        loglevel, logfile: of the worker.
+        task_object: the task.
+    """
+
+    id: str | None = None
+    task: str | None = None
+    args: Any = None
+    kwargs: Any = None
+    retries: int = 0
+    delivery_info: dict[str, Any] | None = None
+    properties: dict[str, Any] | None = None
+    hostname: str | None = None
+    is_eager: bool = False
+    called_directly: bool = True
+    eta: str | None = None
+    expires: str | None = None
+    timelimit: Any = None
+    group: str | None = None
+    group_index: int | None = None
+    chord: Any = None
+    chain: Any = None
+    callbacks: Any = None
+    errbacks: Any = None
+    root_id: str | None = None
+    parent_id: str | None = None
+    children: list[Any] | None = None
+    headers: dict[str, Any] | None = None
+    reply_to: str | None = None
+    correlation_id: str | None = None
+    origin: str | None = None
+    shadow: str | None = None
+    argsrepr: str | None = None
+    kwargsrepr: str | None = None
+    ignore_result: bool | None = None
+    replaced_task_nesting: int = 0
+    stamps: Any = None
+    stamped_headers: Any = None
+    utc: bool = True
+    loglevel: int | None = None
+    logfile: str | None = None
+    redelivered: bool = False
+    task_object: Task | None = None
+    outer: Request | None = None
+
+    def __init__(self, **known: Any) -> None:
+        self.__dict__.update(known)
+
+    @property
+    def taskset(self) -> str | None:
+        """The oldest API's name of ``group``."""
+        return self.group
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return an attribute, or ``default``."""
+        return getattr(self, key, default)
+
+    def update(self, *mappings: Any, **known: Any) -> None:
+        """Set attributes."""
+        self.__dict__.update(*mappings, **known)
+
+    def add_child(self, result: Any) -> None:
+        """Note that this run has sent a task."""
+        if self.children is None:
+            self.children = []
+        self.children.append(result)
+
+    def execution_options(self) -> dict[str, Any]:
+        """Return the options with which this very task would be sent again."""
+        info = self.delivery_info or {}
+        limits = self.timelimit or (None, None)
+        options = {
+            "task_id": self.id,
+            "root_id": self.root_id,
+            "parent_id": self.parent_id,
+            "group_id": self.group,
+            "group_index": self.group_index,
+            "shadow": self.shadow,
+            "chord": self.chord,
+            "chain": self.chain,
+            "link": self.callbacks,
+            "link_error": self.errbacks,
+            "expires": self.expires,
+            "time_limit": limits[0],
+            "soft_time_limit": limits[1],
+            "headers": self.headers,
+            "retries": self.retries,
+            "reply_to": self.reply_to,
+            "replaced_task_nesting": self.replaced_task_nesting,
+            "ignore_result": self.ignore_result,
+            "stamps": self.stamps,
+            "stamped_headers": self.stamped_headers,
+            "exchange": info.get("exchange") or None,
+            "routing_key": info.get("routing_key"),
+            "priority": info.get("priority"),
+        }
+        return {name: value for name, value in options.items() if value is not None}
+
+    def __repr__(self) -> str:
+        return f"<Request: {self.task}[{self.id}] retries={self.retries}>"
+
+
+#: The name Celery programs know.
+Context = Request

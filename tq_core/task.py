@@ -1,0 +1,343 @@
+"""The task: a function with a name, and how it is called, retried and observed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from tq_core import current, states
+from tq_core.errors import Ignore, ImproperlyConfigured, MaxRetriesExceededError, Retry
+from tq_core.request import Request
+
+if TYPE_CHECKING:
+    from tq_core.app import Celery
+    from tq_core.results.async_result import AsyncResult
+
+
+class FromSetting:
+    """An attribute that follows a setting until a class or an instance gives it a value of its own."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, task: Task | None, owner: type[Task]) -> Any:
+        app = owner.app if task is None else task.app
+        return None if app is None else app.conf[self.name]
+
+
+class Task:
+    """A unit of work that workers know by name.
+
+    Usually made with ``@app.task``; a subclass with a ``run`` method works as well. There is one instance of a task
+    in each process; it is not made anew for each run, so what ``__init__`` prepares lasts. The handlers
+    (``before_start``, ``on_success`` …) are called by the worker in the thread that runs the task; what they return is ignored.
+
+    Attributes:
+        name: the name in messages; ``module.function`` unless given.
+        max_retries: how often :meth:`retry` may be called, None for ever.
+        default_retry_delay: seconds before a retry that does not say otherwise.
+        rate_limit: most starts per second, or ``"100/m"`` and the like; None for no limit.
+        time_limit, soft_time_limit: seconds; at the soft one ``SoftTimeLimitExceeded`` is raised inside the task, at
+            the hard one it is stopped.
+        ignore_result: keep no state. store_errors_even_if_ignored: except a failure's.
+        acks_late: acknowledge after the run instead of before.
+        acks_on_failure_or_timeout, reject_on_worker_lost: what becomes of a late-acknowledged message then.
+        track_started: store STARTED when a run begins.
+        throws: exceptions that are expected: logged in one line, without traceback.
+        serializer, compression, queue, exchange, routing_key, priority, expires: defaults of every call.
+        typing: check the arguments against the signature when the task is called.
+    """
+
+    app: Celery | None = None
+    name: str = ""
+    abstract: bool = True
+    type: str = "regular"
+    typing: bool = True
+    max_retries: int | None = 3
+    default_retry_delay: float = 180
+    throws: tuple[type[BaseException], ...] = ()
+    autoretry_for: tuple[type[BaseException], ...] = ()
+    dont_autoretry_for: tuple[type[BaseException], ...] = ()
+    retry_kwargs: Mapping[str, Any] = {}
+    retry_backoff: bool | float = False
+    retry_backoff_max: float = 600
+    retry_jitter: bool = True
+    time_limit: Any = FromSetting("task_time_limit")
+    soft_time_limit: Any = FromSetting("task_soft_time_limit")
+    rate_limit: Any = FromSetting("task_default_rate_limit")
+    ignore_result: Any = FromSetting("task_ignore_result")
+    store_errors_even_if_ignored: Any = FromSetting("task_store_errors_even_if_ignored")
+    acks_late: Any = FromSetting("task_acks_late")
+    acks_on_failure_or_timeout: Any = FromSetting("task_acks_on_failure_or_timeout")
+    acks_on_failure: Any = FromSetting("task_acks_on_failure")
+    acks_on_timeout: Any = FromSetting("task_acks_on_timeout")
+    reject_on_worker_lost: Any = FromSetting("task_reject_on_worker_lost")
+    track_started: Any = FromSetting("task_track_started")
+    serializer: Any = FromSetting("task_serializer")
+    compression: Any = FromSetting("task_compression")
+    priority: int | None = None
+    expires: Any = None
+    queue: Any = None
+    exchange: Any = None
+    routing_key: str | None = None
+    delivery_mode: int | None = None
+    send_events: bool = True
+    resultrepr_maxsize: int = 1024
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """The task's body; a subclass or a decorated function gives it."""
+        raise NotImplementedError("Tasks must define the run method.")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the body here and now, like any function."""
+        outer = current.running.get()
+        token = current.running.set(Request(args=args, kwargs=kwargs, task=self.name, task_object=self, outer=outer))
+        try:
+            return self.run(*args, **kwargs)
+        finally:
+            current.running.reset(token)
+
+    # calling
+
+    def delay(self, *args: Any, **kwargs: Any) -> AsyncResult:
+        """Send the task with these arguments and return its result handle at once."""
+        return self.apply_async(args, kwargs)
+
+    def apply_async(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        task_id: str | None = None,
+        producer: Any = None,
+        link: Any = None,
+        link_error: Any = None,
+        shadow: str | None = None,
+        **options: Any,
+    ) -> AsyncResult:
+        """Send the task.
+
+        Args:
+            args, kwargs: the task's arguments.
+            task_id: an id of your own; a random one otherwise.
+            producer: accepted for compatibility; the application's own connection is used.
+            link, link_error: signatures to send when the task succeeds, or fails.
+            shadow: another name for logs and monitors.
+            **options: ``countdown`` (seconds), ``eta`` (datetime), ``expires`` (seconds or datetime), ``queue``,
+                ``exchange``, ``routing_key``, ``priority``, ``serializer``, ``compression``, ``headers``, ``time_limit``,
+                ``soft_time_limit``, ``ignore_result``, ``retry``, ``retry_policy`` …
+
+        Raises:
+            TypeError: the arguments do not fit the function (``typing``).
+            EncodeError: the arguments cannot be serialized.
+            PublishError: the broker did not take the message within ``broker_publish_timeout``.
+        """
+        if link is not None:
+            options["link"] = link
+        if link_error is not None:
+            options["link_error"] = link_error
+        if shadow is not None:
+            options["shadow"] = shadow
+        return self._bound_app().send(self, args, kwargs, task_id, options)
+
+    def apply(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        link: Any = None,
+        link_error: Any = None,
+        task_id: str | None = None,
+        retries: int = 0,
+        throw: bool | None = None,
+        **options: Any,
+    ) -> Any:
+        """Run the task here and now, behaving as in a worker, and return an ``EagerResult``."""
+        return self._bound_app().apply_eagerly(
+            self, args, kwargs, task_id=task_id, link=link, link_error=link_error, retries=retries, throw=throw, **options
+        )
+
+    def AsyncResult(self, task_id: str, **options: Any) -> AsyncResult:  # noqa: N802 - Celery's name
+        """Return the handle of a result by id."""
+        return self._bound_app().AsyncResult(task_id, task_name=self.name, **options)
+
+    # signatures
+
+    def signature(self, args: Any = None, *rest: Any, **options: Any) -> Any:
+        """Return a signature of this task: a call that has not been made."""
+        return self._bound_app().signature(self, args, *rest, **options)
+
+    subtask = signature
+
+    def s(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a signature with these arguments."""
+        return self.signature(args, kwargs)
+
+    def si(self, *args: Any, **kwargs: Any) -> Any:
+        """Return an immutable signature: results of earlier tasks are not added to its arguments."""
+        return self.signature(args, kwargs, immutable=True)
+
+    # inside a run
+
+    @property
+    def request(self) -> Request:
+        """The run this task is in; an empty one outside of any."""
+        request = current.running.get()
+        while request is not None and request.task_object is not self:
+            request = request.outer
+        return request if request is not None else Request(task=self.name, task_object=self)
+
+    def retry(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        exc: BaseException | None = None,
+        throw: bool = True,
+        eta: datetime | None = None,
+        countdown: float | None = None,
+        max_retries: int | None = None,
+        **options: Any,
+    ) -> Retry:
+        """Run this task again later: same id, same queue.
+
+        Args:
+            args, kwargs: other arguments for the next run.
+            exc: the reason; kept as the state's result, and raised when there is no retry left.
+            throw: False returns the ``Retry`` instead of raising it.
+            eta, countdown: when; ``default_retry_delay`` seconds from now otherwise.
+            max_retries: another limit for this call.
+            **options: as for :meth:`apply_async`.
+
+        Raises:
+            Retry: always, unless ``throw`` is False; the worker knows it and sends the next run.
+            MaxRetriesExceededError: the limit is reached and no ``exc`` was given; otherwise ``exc`` is raised.
+        """
+        request = self.request
+        limit = self.max_retries if max_retries is None else max_retries
+        if request.called_directly:
+            # Called like a function there is nothing to retry: the caller sees the error itself.
+            if exc is not None:
+                raise exc
+            raise MaxRetriesExceededError(f"Task {self.name} was called directly and cannot be retried")
+        delay = self.default_retry_delay if countdown is None and eta is None else countdown
+        if limit is not None and request.retries >= limit:
+            if exc is not None:
+                raise exc
+            raise MaxRetriesExceededError(
+                f"Can't retry {self.name}[{request.id}] args:{request.args} kwargs:{request.kwargs}",
+                task_args=request.args,
+                task_kwargs=request.kwargs,
+            )
+        next_run = self.signature_from_request(
+            request, args, kwargs, countdown=delay, eta=eta, retries=request.retries + 1, **options
+        )
+        retry = Retry(exc=exc, when=eta if eta is not None else delay, is_eager=request.is_eager, sig=next_run)
+        if throw:
+            raise retry from exc
+        self._bound_app().send_retry(retry, request)
+        return retry
+
+    def signature_from_request(
+        self, request: Request | None = None, args: Any = None, kwargs: Any = None, **extra: Any
+    ) -> Any:
+        """Return a signature that would repeat this run."""
+        request = self.request if request is None else request
+        options = {**request.execution_options(), **{k: v for k, v in extra.items() if v is not None}}
+        queue = options.get("queue")
+        if queue is not None:
+            options.pop("exchange", None)
+            options.pop("routing_key", None)
+        return self.signature(
+            request.args if args is None else args,
+            request.kwargs if kwargs is None else kwargs,
+            **options,
+        )
+
+    def update_state(
+        self, task_id: str | None = None, state: str | None = None, meta: Any = None, **ignored: Any
+    ) -> None:
+        """Store a state of one's own, like ``PROGRESS``, with any metadata."""
+        request = self.request
+        wanted = request.id if task_id is None else task_id
+        if wanted is None:
+            raise ImproperlyConfigured(f"{self.name}.update_state() needs a task_id outside of a running task")
+        self._bound_app().store_state(wanted, state or states.PENDING, meta, request)
+
+    def replace(self, sig: Any) -> Any:
+        """Let another signature take this task's place: its id, callbacks and position."""
+        return self._bound_app().replace_task(self, sig)
+
+    def add_to_chord(self, sig: Any, lazy: bool = False) -> Any:
+        """Add a signature to the chord this run is a member of."""
+        return self._bound_app().add_to_chord(self, sig, lazy)
+
+    def send_event(self, type_: str, retry: bool = True, retry_policy: Any = None, **fields: Any) -> None:
+        """Send a custom event about this run to monitors."""
+        self._bound_app().send_task_event(type_, self.request, fields)
+
+    # handlers
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        """Called before a run."""
+
+    def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
+        """Called after the body returned."""
+
+    def on_retry(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        """Called when the run asked to be repeated."""
+
+    def on_failure(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        """Called after the body raised."""
+
+    def on_replace(self, sig: Any) -> Any:
+        """Called by :meth:`replace` outside of an eager run; ends this run without a state."""
+        raise Ignore("Replaced by new task")
+
+    def after_return(self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
+        """Called at the end of every run, whatever became of it."""
+
+    def shadow_name(self, args: Any, kwargs: Any, options: Mapping[str, Any]) -> str | None:
+        """Return another name for logs and monitors, or None."""
+        return None
+
+    # about
+
+    @property
+    def backend(self) -> Any:
+        """The result backend in use."""
+        return self._bound_app().backend
+
+    @property
+    def __wrapped__(self) -> Any:
+        """The body, for tools that look through decorators."""
+        return self.run
+
+    @classmethod
+    def bind(cls, app: Celery) -> Celery:
+        """Tie a task class to an application."""
+        cls.app = app
+        return app
+
+    def get_logger(self, **ignored: Any) -> logging.Logger:
+        """Return a logger whose lines carry this task's name and id."""
+        from tq_core.log import get_task_logger
+
+        return get_task_logger(self.name)
+
+    def _bound_app(self) -> Celery:
+        if self.app is None:
+            type(self).app = current.get_current_app()
+        assert self.app is not None
+        return self.app
+
+    def __reduce__(self) -> Any:
+        return (_task_by_name, (self.name,))
+
+    def __repr__(self) -> str:
+        main = self.app.main if self.app is not None else None
+        return f"<@task: {self.name} of {main or '__main__'} at {id(self):#x}>"
+
+
+def _task_by_name(name: str) -> Task:
+    return current.get_current_app().tasks[name]
+

@@ -1,0 +1,213 @@
+"""Running one task: body, handlers and signals, and the one outcome that comes of it.
+
+Used by the runner and by eager calls, so that both behave alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from tq_core import current, signals
+from tq_core.errors import Ignore, Reject, Retry, SoftTimeLimitExceeded, Terminated
+from tq_core.exception_info import ExceptionInfo
+from tq_core.outcome import Failed, Ignored, Outcome, Rejected, Retried, Revoked, Succeeded
+from tq_core.retry import backoff
+from tq_core.task import Task
+
+if TYPE_CHECKING:
+    from tq_core.request import Request
+
+logger = logging.getLogger(__name__)
+
+
+class TaskPlan:
+    """What is looked up once about a task so that its runs need not.
+
+    Attributes:
+        task: the task.
+        name: its registered name.
+        call: what runs the body.
+        is_coroutine: True for ``async def``.
+        before_start, on_success, on_failure, on_retry, after_return: the handlers somebody wrote, else None.
+    """
+
+    __slots__ = (
+        "after_return",
+        "before_start",
+        "call",
+        "is_coroutine",
+        "name",
+        "on_failure",
+        "on_retry",
+        "on_success",
+        "task",
+    )
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.name = task.name
+        self.is_coroutine = inspect.iscoroutinefunction(task.run)
+        own_call = type(task).__call__ is not Task.__call__
+        self.call: Callable[..., Any] = task if own_call else task.run
+        self.before_start = _written(task, "before_start")
+        self.on_success = _written(task, "on_success")
+        self.on_failure = _written(task, "on_failure")
+        self.on_retry = _written(task, "on_retry")
+        self.after_return = _written(task, "after_return")
+
+
+def _written(task: Task, handler: str) -> Callable[..., Any] | None:
+    method: Callable[..., Any] = getattr(task, handler)
+    return None if getattr(method, "__func__", None) is getattr(Task, handler) else method
+
+
+class Guard:
+    """Says whether the task's own code runs, so that an interrupt strikes nothing else."""
+
+    __slots__ = ("interruptible",)
+
+    def __init__(self) -> None:
+        self.interruptible = False
+
+
+def trace(plan: TaskPlan, request: Request, guard: Any) -> Outcome:
+    """Run a task in the calling thread and say how it ended; never raises.
+
+    Args:
+        plan: the task.
+        request: the run; it becomes the task's ``self.request``.
+        guard: its ``interruptible`` is True while the task's own code runs.
+    """
+    started = monotonic()
+    token = current.running.set(request)
+    try:
+        outcome = _run_body(plan, request, guard, started)
+        _announce(plan, request, outcome)
+        return outcome
+    except BaseException as error:  # an interrupt that struck between the body's end and its bookkeeping
+        return _failed(plan, request, error, started)
+    finally:
+        guard.interruptible = False
+        current.running.reset(token)
+
+
+def _run_body(plan: TaskPlan, request: Request, guard: Any, started: float) -> Outcome:
+    task = plan.task
+    args, kwargs = request.args, request.kwargs
+    try:
+        if signals.task_prerun.receivers:
+            signals.task_prerun.send(task, task_id=request.id, task=task, args=args, kwargs=kwargs)
+        guard.interruptible = True
+        if plan.before_start is not None:
+            plan.before_start(request.id, args, kwargs)
+        value = plan.call(*args, **kwargs)
+        if plan.is_coroutine:
+            value = asyncio.run(value)
+        guard.interruptible = False
+        return Succeeded(value, monotonic() - started)
+    except Retry as retry:
+        guard.interruptible = False
+        return Retried(retry, ExceptionInfo(retry, 1).traceback, monotonic() - started)
+    except Ignore:
+        guard.interruptible = False
+        return Ignored(monotonic() - started)
+    except Reject as reject:
+        guard.interruptible = False
+        return Rejected(str(reject.reason or "rejected by the task"), reject.requeue, monotonic() - started)
+    except Terminated:
+        guard.interruptible = False
+        return Revoked("terminated", monotonic() - started)
+    except BaseException as error:  # sys.exit() and the like end the task, not the worker
+        guard.interruptible = False
+        if task.autoretry_for and isinstance(error, task.autoretry_for):
+            retried = _retry_automatically(plan, request, error, started)
+            if retried is not None:
+                return retried
+        return _failed(plan, request, error, started)
+
+
+def _failed(plan: TaskPlan, request: Request, error: BaseException, started: float) -> Failed:
+    info = ExceptionInfo(error, 1)
+    return Failed(error, info.traceback, monotonic() - started)
+
+
+def _retry_automatically(
+    plan: TaskPlan, request: Request, error: BaseException, started: float
+) -> Outcome | None:
+    """Ask for the retry that ``autoretry_for`` promises; None when the error is to stand."""
+    task = plan.task
+    if task.dont_autoretry_for and isinstance(error, task.dont_autoretry_for):
+        return None
+    options = dict(task.retry_kwargs)
+    if task.retry_backoff:
+        options["countdown"] = backoff(
+            float(task.retry_backoff), request.retries, task.retry_backoff_max, task.retry_jitter
+        )
+    try:
+        if isinstance(error, Exception):
+            task.retry(exc=error, **options)
+    except Retry as retry:
+        return Retried(retry, ExceptionInfo(error, 1).traceback, monotonic() - started)
+    except BaseException as final:  # the limit is reached: the error itself, or MaxRetriesExceededError
+        return _failed(plan, request, final, started)
+    return None
+
+
+def _announce(plan: TaskPlan, request: Request, outcome: Outcome) -> None:
+    """Call the handlers and signals of an outcome; none of them can change it."""
+    task, task_id, args, kwargs = plan.task, request.id, request.args, request.kwargs
+    value: Any = None
+    info: ExceptionInfo | None = None
+    if isinstance(outcome, Succeeded):
+        value = outcome.value
+        if plan.on_success is not None:
+            _handle(plan.on_success, value, task_id, args, kwargs)
+        if signals.task_success.receivers:
+            signals.task_success.send(task, result=value)
+    elif isinstance(outcome, Retried):
+        value = outcome.error
+        info = ExceptionInfo(outcome.error.exc or outcome.error, text=outcome.traceback)
+        if plan.on_retry is not None:
+            _handle(plan.on_retry, info.exception, task_id, args, kwargs, info)
+        if signals.task_retry.receivers:
+            signals.task_retry.send(task, request=request, reason=outcome.error, einfo=info)
+    elif isinstance(outcome, Failed):
+        value = outcome.error
+        info = announce_failure(plan, request, outcome)
+    if plan.after_return is not None:
+        _handle(plan.after_return, outcome.state, value, task_id, args, kwargs, info)
+    if signals.task_postrun.receivers:
+        signals.task_postrun.send(
+            task, task_id=task_id, task=task, args=args, kwargs=kwargs, retval=value, state=outcome.state
+        )
+
+
+def announce_failure(plan: TaskPlan, request: Request, outcome: Failed) -> ExceptionInfo:
+    """Call the failure handler and signal, also for a task that failed without raising (lost, stopped)."""
+    info = ExceptionInfo(outcome.error, 1, text=outcome.traceback)
+    args, kwargs = request.args, request.kwargs
+    if plan.on_failure is not None:
+        _handle(plan.on_failure, outcome.error, request.id, args, kwargs, info)
+    if signals.task_failure.receivers:
+        signals.task_failure.send(
+            plan.task,
+            task_id=request.id,
+            exception=outcome.error,
+            args=args,
+            kwargs=kwargs,
+            traceback=info.tb,
+            einfo=info,
+        )
+    return info
+
+
+def _handle(handler: Callable[..., Any], *args: Any) -> None:
+    try:
+        handler(*args)
+    except (SoftTimeLimitExceeded, Exception) as error:  # a handler's failure must not change the outcome
+        logger.exception("Handler %r raised: %r", getattr(handler, "__qualname__", handler), error)
