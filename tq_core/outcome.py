@@ -92,4 +92,21 @@ class Revoked:
     state = states.REVOKED
 
 
-Outcome = Succeeded | Failed | Retried | Ignored | Rejected | Revoked
+@dataclass(frozen=True, slots=True)
+class Buried:
+    """The message could not become a run, or must not become one again.
+
+    Attributes:
+        reason: one line, for the dead letter and the log.
+        error: what is stored as the task's failure, if the message says which task it is.
+        traceback: text, or None.
+    """
+
+    reason: str
+    error: BaseException
+    traceback: str | None = None
+    runtime: float = 0.0
+    state = states.FAILURE
+
+
+Outcome = Succeeded | Failed | Retried | Ignored | Rejected | Revoked | Buried

@@ -7,7 +7,7 @@ thread feeds the pool with :meth:`Pool.submit`; the runner's main thread sits in
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -63,8 +63,8 @@ class Execution(Protocol):
     def run(self, job: Any) -> Any:
         """Run a job in the calling thread, from slot bookkeeping to outcome, and return the outcome."""
 
-    def run_async(self, job: Any) -> Awaitable[Any]:
-        """Run an ``async def`` job in the running loop and return its outcome."""
+    def interrupted(self, job: Any, error: BaseException) -> Any:
+        """Return the outcome of a job that an interrupt hit after its code had ended."""
 
 
 class Pool(ABC):

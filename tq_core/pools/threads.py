@@ -116,14 +116,13 @@ class ThreadPool(Pool):
                 self._running[job.task_id] = (me, job)
             try:
                 outcome = self._execution.run(job)
-            except BaseException:  # noqa: BLE001 - an interrupt that came a moment after its task had ended
-                outcome = None
+            except BaseException as error:  # an interrupt that came a moment after its task had ended
+                outcome = self._execution.interrupted(job, error)
             with self._changed:
                 if self._running.get(job.task_id, (0, None))[0] != me:
                     return  # given up at the hard limit; another thread has this slot
                 del self._running[job.task_id]
-            if outcome is not None:
-                self._report(job, outcome)
+            self._report(job, outcome)
         with self._changed:
             self._working.discard(me)
             self._changed.notify_all()

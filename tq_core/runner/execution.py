@@ -1,0 +1,60 @@
+"""Station 8: running a job."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from tq_core.exception_info import format_exception
+from tq_core.outcome import Failed, Outcome
+from tq_core.runner import narration
+from tq_core.runner.board import BoardRow
+from tq_core.runner.job import Job, request_of
+from tq_core.runner.limits import Limits
+from tq_core.tracing import trace
+
+
+class TaskExecution:
+    """Runs jobs for a pool; called in the pool's threads.
+
+    Args:
+        board: where this runner notes what it is doing.
+        limits: watches over the limits of running tasks.
+        hostname: the worker's node name.
+        loglevel, logfile: of the worker, shown to tasks.
+    """
+
+    def __init__(
+        self, board: BoardRow, limits: Limits, hostname: str, loglevel: int | None = None, logfile: str | None = None
+    ) -> None:
+        self._board = board
+        self._limits = limits
+        self._hostname = hostname
+        self._loglevel = loglevel
+        self._logfile = logfile
+
+    def run(self, job: Job) -> Outcome:
+        """Run a job and return its outcome."""
+        started = monotonic()
+        hard = job.time_limit
+        slot = self._board.start(job.task_id, job.task_name, started, started + hard if hard else None)
+        job.started = started
+        watched = hard is not None or job.soft_time_limit is not None
+        try:
+            assert job.plan is not None
+            request = request_of(job, self._hostname, loglevel=self._loglevel, logfile=self._logfile)
+            job.request = request
+            if watched:
+                self._limits.watch(job)
+            outcome = trace(job.plan, request, job)
+            narration.ended(job, outcome)
+            return outcome
+        except BaseException as error:  # nothing a task does may end the thread that runs it
+            return self.interrupted(job, error)
+        finally:
+            if watched:
+                self._limits.release(job)
+            self._board.end(slot)
+
+    def interrupted(self, job: Job, error: BaseException) -> Outcome:
+        """Return the outcome of a job that an error hit outside of its own code."""
+        return Failed(error, format_exception(error), monotonic() - job.started)

@@ -1,0 +1,179 @@
+"""Station 6: what becomes of a delivery — run it, park it, or end it without a run."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from tq_core import signals, states
+from tq_core.contracts.broker import Park
+from tq_core.errors import BackendError, NotRegistered, TQError, WorkerLostError
+from tq_core.message import Delivery
+from tq_core.outcome import Buried, Failed, Outcome, Revoked, Succeeded
+from tq_core.runner import narration
+from tq_core.runner.job import Job
+from tq_core.tracing import TaskPlan
+
+if TYPE_CHECKING:
+    from tq_core.contracts.backend import Backend, ResultRecord
+    from tq_core.protocol.task import MessageReader
+    from tq_core.task import Task
+
+logger = logging.getLogger(__name__)
+
+#: A message due within this many seconds is not worth parking again: the wait is shorter than the round trip.
+_ALMOST_DUE = 0.002
+
+
+class Admission:
+    """What the intake decided about one batch.
+
+    Attributes:
+        jobs: to be run, in order.
+        parked: to be handed back until they are due.
+        ended: jobs that got their outcome without a run.
+    """
+
+    __slots__ = ("ended", "jobs", "parked")
+
+    def __init__(self) -> None:
+        self.jobs: list[Job] = []
+        self.parked: list[Park] = []
+        self.ended: list[tuple[Job, Outcome]] = []
+
+
+class Intake:
+    """Decides about deliveries. Used by the runner's transport thread only.
+
+    Nothing that stands in a message can make :meth:`admit` raise.
+
+    Args:
+        tasks: the application's tasks by name.
+        reader: decodes messages within the configured limits.
+        backend: asked what became of a redelivered task.
+        max_deliveries: deliveries after which a message is taken for poison, 0 for no limit.
+        revoked: ids of tasks that must not run.
+    """
+
+    def __init__(
+        self,
+        tasks: Mapping[str, Task],
+        reader: MessageReader,
+        backend: Backend,
+        *,
+        max_deliveries: int,
+        revoked: set[str],
+    ) -> None:
+        self._tasks = tasks
+        self._read = reader.read
+        self._backend = backend
+        self._max_deliveries = max_deliveries
+        self.revoked = revoked
+        self._plans: dict[str, TaskPlan] = {}
+
+    def admit(self, deliveries: Sequence[Delivery]) -> Admission:
+        """Decide about a batch."""
+        admission = Admission()
+        earlier = self._earlier_records(deliveries)
+        now = time.time()
+        for delivery in deliveries:
+            job, verdict = self._judge(delivery, earlier, now)
+            if verdict is None:
+                admission.jobs.append(job)
+                narration.received(job)
+                if signals.task_received.receivers:
+                    signals.task_received.send(job.plan and job.plan.task, request=job)
+            elif isinstance(verdict, Park):
+                admission.parked.append(verdict)
+            else:
+                admission.ended.append((job, verdict))
+        return admission
+
+    def plan(self, name: str) -> TaskPlan:
+        """Return a task's plan.
+
+        Raises:
+            NotRegistered: there is no such task.
+        """
+        plan = self._plans.get(name)
+        if plan is None:
+            plan = self._plans[name] = TaskPlan(self._tasks[name])
+        return plan
+
+    def _judge(
+        self, delivery: Delivery, earlier: Mapping[str, ResultRecord], now: float
+    ) -> tuple[Job, Outcome | Park | None]:
+        if delivery.message is None:
+            error = TQError(delivery.defect or "the message cannot be read")
+            return Job(delivery, None, None), Buried(f"unreadable message: {error}", error)
+        try:
+            message = self._read(delivery.message)
+        except TQError as error:
+            return self._unreadable(delivery, error)
+        try:
+            plan = self.plan(message.name)
+        except NotRegistered as error:
+            job = Job(delivery, message, None)
+            if signals.task_unknown.receivers:
+                signals.task_unknown.send(None, message=delivery, exc=error, name=message.name, id=message.id)
+            return job, Buried(
+                f"unknown task {message.name!r}: no task of this name is registered in this worker", error
+            )
+        job = Job(delivery, message, plan)
+        task = plan.task
+        job.late = task.acks_late
+        job.time_limit = message.time_limit if message.time_limit is not None else task.time_limit
+        job.soft_time_limit = (
+            message.soft_time_limit if message.soft_time_limit is not None else task.soft_time_limit
+        )
+        if delivery.redelivered or delivery.orphaned:
+            verdict = self._judge_again(job, earlier.get(message.id))
+            if verdict is not None:
+                return job, verdict
+        if message.id in self.revoked:
+            return job, Revoked("revoked")
+        if message.expires is not None and message.expires <= now:
+            return job, Revoked("expired")
+        if message.eta is not None and message.eta > now + _ALMOST_DUE:
+            return job, Park(delivery.tag, message.eta)
+        return job, None
+
+    def _judge_again(self, job: Job, record: ResultRecord | None) -> Outcome | None:
+        """Decide about a message that an earlier consumer had; None means it runs (again)."""
+        if record is not None and record.state == states.SUCCESS:
+            # It had run to its end; what may be missing is its callbacks and the acknowledgement.
+            return Succeeded(record.result, 0.0)
+        if job.delivery.orphaned:
+            error = WorkerLostError("Worker exited prematurely while it ran the task")
+            return Failed(error, "WorkerLostError: the worker died while it ran the task\n")
+        limit = self._max_deliveries
+        if limit and job.delivery.delivery_count > limit:
+            text = (
+                f"delivered {job.delivery.delivery_count - 1} times without an end: it seems to kill the worker that runs it"
+            )
+            return Buried(text, WorkerLostError(text))
+        return None
+
+    def _unreadable(self, delivery: Delivery, error: TQError) -> tuple[Job, Outcome]:
+        if signals.task_rejected.receivers:
+            signals.task_rejected.send(None, message=delivery, exc=error)
+        job = Job(delivery, None, None)
+        assert delivery.message is not None
+        job.task_id = delivery.message.id
+        name = delivery.message.headers.get("task")
+        job.task_name = name if isinstance(name, str) else ""
+        return job, Buried(f"{type(error).__name__}: {error}", error)
+
+    def _earlier_records(self, deliveries: Sequence[Delivery]) -> Mapping[str, ResultRecord]:
+        """Fetch what is known about redelivered tasks; an answer that cannot be had counts as none."""
+        ids = [d.message.id for d in deliveries if d.message is not None and (d.redelivered or d.orphaned)]
+        if not ids or not self._backend.capabilities.stores:
+            return {}
+        try:
+            return self._backend.fetch(ids)
+        except BackendError as error:
+            logger.warning("Could not ask what became of %d redelivered tasks: %s", len(ids), error)
+            return {}
+

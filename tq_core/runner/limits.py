@@ -1,0 +1,93 @@
+"""Soft and hard time limits of running tasks, watched by one thread of the runner.
+
+At the soft limit ``SoftTimeLimitExceeded`` is raised inside the task. At the hard limit the pool gives the task's
+slot up, where it can; a pool with one task per process leaves that to the supervisor, who kills the process.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import threading
+from collections.abc import Callable
+from time import monotonic
+
+from tq_core.contracts.pool import Pool
+from tq_core.errors import SoftTimeLimitExceeded, TimeLimitExceeded
+from tq_core.outcome import Failed, Outcome
+from tq_core.runner.job import Job
+
+logger = logging.getLogger("tq.worker.request")
+
+
+class Limits:
+    """The running tasks that have a limit.
+
+    Args:
+        pool: interrupts tasks.
+        report: takes the outcome of a task whose slot was given up.
+    """
+
+    def __init__(self, pool: Pool, report: Callable[[Job, Outcome], None]) -> None:
+        self._pool = pool
+        self._report = report
+        self._changed = threading.Condition()
+        self._due: list[tuple[float, int, Job, bool]] = []
+        self._live: set[int] = set()
+        self._order = itertools.count()
+        self._thread: threading.Thread | None = None
+
+    def watch(self, job: Job) -> None:
+        """Watch over a job that starts now. Called by the thread that runs it."""
+        with self._changed:
+            self._live.add(id(job))
+            if job.soft_time_limit is not None:
+                heapq.heappush(self._due, (job.started + job.soft_time_limit, next(self._order), job, True))
+            if job.time_limit is not None and self._pool.capabilities.hard_limit:
+                heapq.heappush(self._due, (job.started + job.time_limit, next(self._order), job, False))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="Limits", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def release(self, job: Job) -> None:
+        """Forget a job that ended. Called by the thread that ran it."""
+        with self._changed:
+            self._live.discard(id(job))
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                job, soft = self._next_due()
+                if id(job) not in self._live:
+                    continue
+            if soft:
+                self._strike_softly(job)
+            else:
+                self._strike(job)
+
+    def _next_due(self) -> tuple[Job, bool]:
+        """Wait for the next limit; called with the condition held."""
+        while True:
+            wait = self._due[0][0] - monotonic() if self._due else None
+            if wait is not None and wait <= 0:
+                _, _, job, soft = heapq.heappop(self._due)
+                return job, soft
+            self._changed.wait(wait)
+
+    def _strike_softly(self, job: Job) -> None:
+        if self._pool.cancel(job.task_id, SoftTimeLimitExceeded):
+            logger.warning(
+                "Soft time limit (%ss) exceeded for %s[%s]", job.soft_time_limit, job.task_name, job.task_id
+            )
+
+    def _strike(self, job: Job) -> None:
+        # Interrupting comes first: a task in Python code then ends and frees its thread; one in a call that does not
+        # return keeps the thread, but no longer the slot.
+        self._pool.cancel(job.task_id, TimeLimitExceeded)
+        if self._pool.abandon(job.task_id) is None:
+            return
+        logger.error("Hard time limit (%ss) exceeded for %s[%s]", job.time_limit, job.task_name, job.task_id)
+        error = TimeLimitExceeded(job.time_limit)
+        self._report(job, Failed(error, f"TimeLimitExceeded({job.time_limit},)\n", monotonic() - job.started))

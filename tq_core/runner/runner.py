@@ -1,0 +1,159 @@
+"""The runner: the process in which a message is received, run and settled.
+
+It is put together from parts in order, and taken down in the reverse order: pool, limits, execution, intake,
+settlement, transport thread, mailbox. Its main thread belongs to the pool.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
+
+from tq_core import signals
+from tq_core.contracts.pool import Pool
+from tq_core.outcome import Outcome
+from tq_core.protocol.task import MessageReader
+from tq_core.runner.board import Board
+from tq_core.runner.consumer import Rhythm, TransportThread
+from tq_core.runner.execution import TaskExecution
+from tq_core.runner.intake import Intake
+from tq_core.runner.job import Job
+from tq_core.runner.limits import Limits
+from tq_core.runner.mailbox import Mailbox
+from tq_core.runner.memory import resident_kib
+from tq_core.runner.reservations import Reservations
+from tq_core.runner.settlement import Settler
+
+if TYPE_CHECKING:
+    from tq_core.app import Celery
+
+logger = logging.getLogger("tq.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerSpec:
+    """What a runner is told when it starts.
+
+    Attributes:
+        number: its row on the board.
+        consumer_id: names its consumer at the broker; new for each process.
+        node: the worker's node name.
+        queues: names of the queues to receive from.
+        pool: name of the pool.
+        slots: slots of the pool.
+        prefetch: most messages held, 0 to adapt.
+        max_tasks: tasks after which the runner ends, 0 for ever.
+        max_memory: resident KiB after which it ends, 0 for ever.
+        loglevel, logfile: of the worker, shown to tasks.
+        board: path of the board's file, its number of runners and slots.
+    """
+
+    number: int
+    consumer_id: str
+    node: str
+    queues: tuple[str, ...]
+    pool: str
+    slots: int
+    prefetch: int = 0
+    max_tasks: int = 0
+    max_memory: int = 0
+    loglevel: int | None = None
+    logfile: str | None = None
+    board: tuple[str, int, int] | None = None
+
+
+class Runner:
+    """One runner. Made and run in the thread that will run the tasks of a solo pool.
+
+    Args:
+        app: the application, with its tasks imported.
+        spec: what to do.
+        board: where to note it.
+        connection: to the supervisor; None for a runner that lives in somebody's test.
+    """
+
+    def __init__(self, app: Celery, spec: RunnerSpec, board: Board, connection: Connection | None = None) -> None:
+        conf = app.conf
+        self._spec = spec
+        self._finished_tasks = 0
+        self._ready = threading.Event()
+        broker, backend = app.broker, app.backend
+        self._pool: Pool = app.plugins.pool_class(spec.pool)(spec.slots)
+        limits = Limits(self._pool, self._report)
+        self._execution = TaskExecution(
+            board.row(spec.number), limits, spec.node, loglevel=spec.loglevel, logfile=spec.logfile
+        )
+        reader = MessageReader(
+            app.serializers,
+            accept=app.serializers.accept(conf.accept_content),
+            max_size=conf.message_max_size,
+            max_depth=conf.message_max_depth,
+        )
+        self._revoked: set[str] = set()
+        intake = Intake(
+            app.tasks, reader, backend, max_deliveries=conf.task_max_deliveries, revoked=self._revoked
+        )
+        consumer = broker.consumer(spec.queues, consumer_id=spec.consumer_id, prefetch=spec.prefetch)
+        settler = Settler(app, backend, consumer.settle, hostname=spec.node, claimant=spec.consumer_id)
+        reservations = Reservations(spec.slots, conf.worker_reservation_patience, spec.prefetch)
+        self._transport = TransportThread(
+            consumer,
+            intake,
+            self._pool,
+            settler,
+            backend,
+            reservations,
+            node=spec.node,
+            pid=os.getpid(),
+            finished=self._pool.stop,
+            on_ended=self._count,
+            rhythm=Rhythm(renew=max(0.2, conf.lease_duration / 4)),
+        )
+        self._mailbox: Mailbox | None = None
+        if connection is not None:
+            words = {"drain": self.drain, "revoke": self._revoked.update}
+            self._mailbox = Mailbox(connection, words, orphaned=self._orphaned)
+
+    def run(self) -> None:
+        """Work until drained; the calling thread belongs to the pool meanwhile."""
+        self._pool.start(self._execution, self._report)
+        self._transport.start()
+        if self._mailbox is not None:
+            self._mailbox.start()
+            self._mailbox.say("ready", os.getpid())
+        self._ready.set()
+        self._pool.serve()
+        self._transport.join()
+        if signals.worker_process_shutdown.receivers:
+            signals.worker_process_shutdown.send(None, pid=os.getpid(), exitcode=0)
+        if self._mailbox is not None:
+            self._mailbox.say("finished", self._finished_tasks)
+
+    def wait_ready(self, timeout: float) -> bool:
+        """Wait until the runner receives; False after ``timeout`` seconds."""
+        return self._ready.wait(timeout)
+
+    def drain(self) -> None:
+        """Finish what runs, give back what does not, and let :meth:`run` return. May be called from any thread."""
+        self._transport.drain()
+
+    def _report(self, job: Job, outcome: Outcome) -> None:
+        self._transport.report(job, outcome)
+
+    def _orphaned(self) -> None:
+        logger.error("The supervisor is gone; this runner finishes what it runs and ends")
+        self.drain()
+
+    def _count(self, tasks: int) -> None:
+        """End the process when it has run its share; called by the transport thread."""
+        self._finished_tasks += tasks
+        spec = self._spec
+        if spec.max_tasks and self._finished_tasks >= spec.max_tasks:
+            self.drain()
+        elif spec.max_memory and resident_kib() > spec.max_memory:
+            logger.warning("This runner uses more than %d KiB; a new process takes its place", spec.max_memory)
+            self.drain()

@@ -1,0 +1,317 @@
+"""Stations 9 and 10: record what became of a batch, send what follows from it, and settle its messages.
+
+The order matters, because a crash may come between any two steps: the result is stored before the message is
+acknowledged, so a task that ran is never forgotten, and follow-ups leave with the acknowledgement, so that they
+are neither lost nor, where the broker can do both at once, sent twice.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from tq_core import states
+from tq_core.contracts.backend import ChordPart, ResultRecord
+from tq_core.contracts.broker import Ack, Bury, Requeue, Settlement
+from tq_core.errors import BackendError, BackendUnavailable, EncodeError, TaskRevokedError, TimeLimitExceeded
+from tq_core.exception_info import format_exception
+from tq_core.message import Message
+from tq_core.outcome import Buried, Failed, Ignored, Outcome, Rejected, Retried, Revoked, Succeeded
+from tq_core.protocol.result import describe_exception
+from tq_core.runner import narration
+from tq_core.runner.followups import FollowUps
+from tq_core.runner.job import Job, request_of
+from tq_core.timeutil import utc_now_text
+from tq_core.tracing import announce_failure
+
+if TYPE_CHECKING:
+    from tq_core.app import Celery
+    from tq_core.contracts.backend import Backend
+    from tq_core.request import Request
+
+logger = logging.getLogger(__name__)
+
+#: Seconds a worker may take to send a chord's body before another one may.
+_CHORD_LEASE = 15.0
+
+
+@dataclass(slots=True)
+class Batch:
+    """What is to be written for some ended jobs; kept until all of it is written.
+
+    Attributes:
+        records: results to store.
+        parts: chord parts to count, with the job they come from.
+        follow_ups: messages to send.
+        endings: one for each job.
+        chords: chords whose bodies are among the follow-ups.
+        stored, counted: how far writing has come, so that a retry after an error repeats nothing done.
+    """
+
+    records: list[ResultRecord] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
+    parts: list[tuple[ChordPart, Job]] = field(default_factory=list)
+    follow_ups: list[Message] = field(default_factory=list)
+    endings: list[Settlement] = field(default_factory=list)
+    chords: list[str] = field(default_factory=list)
+    stored: bool = False
+    counted: bool = False
+
+
+class Settler:
+    """Writes outcomes. Used by one thread: a runner's transport thread, or the supervisor for a dead runner.
+
+    Args:
+        app: the application.
+        backend: where results go.
+        settle: gives deliveries their endings: ``Consumer.settle`` or ``Succession.settle``.
+        hostname: the worker's node name.
+        claimant: names this process when it claims a complete chord.
+    """
+
+    def __init__(
+        self,
+        app: Celery,
+        backend: Backend,
+        settle: Callable[[Sequence[Settlement], Sequence[Message]], Sequence[Any]],
+        *,
+        hostname: str,
+        claimant: str,
+    ) -> None:
+        self._app = app
+        self._backend = backend
+        self._settle = settle
+        self._hostname = hostname
+        self._claimant = claimant
+        self._follow_ups = FollowUps(app)
+        self._extended = bool(app.conf.result_extended)
+        self._keep_errors = app.conf.task_store_errors_even_if_ignored
+        self._pending: Batch | None = None
+
+    @property
+    def pending(self) -> bool:
+        """True while a batch could not be written; :meth:`flush` tries it again."""
+        return self._pending is not None
+
+    def settle(
+        self, ended: Sequence[tuple[Job, Outcome]], endings: Sequence[Settlement] = ()
+    ) -> None:
+        """Record, follow up and settle ended jobs.
+
+        Args:
+            ended: jobs with their outcomes.
+            endings: deliveries that only have to be handed back.
+
+        Raises:
+            BrokerError, BackendError: not everything could be written; call :meth:`flush` later.
+        """
+        self.flush()
+        batch = Batch(endings=list(endings))
+        for job, outcome in ended:
+            try:
+                self._decide(batch, job, outcome)
+            except Exception as error:  # a callback that cannot be sent makes its task fail, not the worker
+                failed = Failed(error, format_exception(error), outcome.runtime)
+                narration.ended(job, failed)
+                self._decide_failed(batch, job, failed, with_errbacks=False)
+        self._pending = batch
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what an earlier call could not.
+
+        Raises:
+            BrokerError, BackendError: it still cannot be written.
+        """
+        batch = self._pending
+        if batch is None:
+            return
+        if not batch.stored:
+            self._store(batch)
+            batch.stored = True
+        if batch.parts and not batch.counted:
+            self._count(batch)
+            batch.counted = True
+        lost = self._settle(batch.endings, batch.follow_ups)
+        if lost:
+            logger.warning("%d messages had gone to another worker before they were settled", len(lost))
+        for group_id in batch.chords:
+            self._backend.close_chord(group_id)
+        self._pending = None
+
+    # one job
+
+    def _decide(self, batch: Batch, job: Job, outcome: Outcome) -> None:
+        if isinstance(outcome, Succeeded):
+            self._decide_succeeded(batch, job, outcome)
+        elif isinstance(outcome, Failed):
+            self._decide_failed(batch, job, outcome)
+        elif isinstance(outcome, Retried):
+            self._decide_retried(batch, job, outcome)
+        elif isinstance(outcome, Ignored):
+            batch.endings.append(Ack(job.tag))
+        elif isinstance(outcome, Rejected):
+            ending = Requeue(job.tag) if outcome.requeue else Bury(job.tag, outcome.reason)
+            batch.endings.append(ending)
+        elif isinstance(outcome, Revoked):
+            narration.ended(job, outcome)
+            self._record_failure(batch, job, states.REVOKED, TaskRevokedError(outcome.reason), None)
+            batch.endings.append(Ack(job.tag))
+        else:
+            self._decide_buried(batch, job, outcome)
+
+    def _decide_succeeded(self, batch: Batch, job: Job, outcome: Succeeded) -> None:
+        request = self._request(job)
+        batch.follow_ups += self._follow_ups.after_success(job, request, outcome.value)
+        if not _ignores_result(job):
+            batch.records.append(self._record(job, request, states.SUCCESS, outcome.value, None))
+            batch.jobs.append(job)
+        self._add_part(batch, job, states.SUCCESS, outcome.value)
+        batch.endings.append(Ack(job.tag))
+
+    def _decide_failed(self, batch: Batch, job: Job, outcome: Failed, *, with_errbacks: bool = True) -> None:
+        if not job.started and job.plan is not None:
+            # Lost or stopped from outside: nobody has told the task's own handlers yet.
+            narration.ended(job, outcome)
+            announce_failure(job.plan, self._request(job), outcome)
+        if with_errbacks:
+            request = self._request(job)
+            batch.follow_ups += self._follow_ups.after_failure(job, request, outcome.error)
+        self._record_failure(batch, job, states.FAILURE, outcome.error, outcome.traceback)
+        if job.late and _refuses(job, outcome):
+            batch.endings.append(Bury(job.tag, f"failed: {outcome.error!r}", outcome.traceback))
+        else:
+            batch.endings.append(Ack(job.tag))
+
+    def _decide_retried(self, batch: Batch, job: Job, outcome: Retried) -> None:
+        request = self._request(job)
+        batch.follow_ups += self._app.collect_retry(outcome.error, request)
+        if not _ignores_result(job):
+            error = outcome.error.exc or outcome.error
+            record = self._record(job, request, states.RETRY, describe_exception(error), outcome.traceback)
+            batch.records.append(record)
+            batch.jobs.append(job)
+        batch.endings.append(Ack(job.tag))
+
+    def _decide_buried(self, batch: Batch, job: Job, outcome: Buried) -> None:
+        narration.ended(job, outcome)
+        if job.message is not None:
+            batch.follow_ups += self._follow_ups.after_failure(job, self._request(job), outcome.error)
+            self._record_failure(batch, job, states.FAILURE, outcome.error, outcome.traceback)
+        elif job.task_id and self._backend.capabilities.stores:
+            # Undecodable, but its id could be read: whoever waits for it gets an answer.
+            failure = describe_exception(outcome.error)
+            batch.records.append(ResultRecord(job.task_id, states.FAILURE, failure, date_done=utc_now_text()))
+            batch.jobs.append(job)
+        batch.endings.append(Bury(job.tag, outcome.reason, outcome.traceback))
+
+    def _record_failure(
+        self, batch: Batch, job: Job, state: str, error: BaseException, traceback: str | None
+    ) -> None:
+        described = describe_exception(error)
+        if not _ignores_result(job) or self._keeps_errors(job):
+            batch.records.append(self._record(job, self._request(job), state, described, traceback))
+            batch.jobs.append(job)
+        self._add_part(batch, job, state, described)
+
+    def _keeps_errors(self, job: Job) -> bool:
+        return bool(self._keep_errors if job.plan is None else job.plan.task.store_errors_even_if_ignored)
+
+    def _record(self, job: Job, request: Request, state: str, result: Any, traceback: str | None) -> ResultRecord:
+        message = job.message
+        assert message is not None
+        return ResultRecord(
+            message.id,
+            state,
+            result,
+            traceback,
+            [child.as_tuple() for child in request.children] if request.children else (),
+            utc_now_text() if state in states.READY_STATES else None,
+            message.group,
+            message.parent_id,
+            self._extended_fields(job, message) if self._extended else {},
+        )
+
+    def _extended_fields(self, job: Job, message: Any) -> dict[str, Any]:
+        fields = {
+            "name": message.name,
+            "args": message.args,
+            "kwargs": message.kwargs,
+            "worker": self._hostname,
+            "retries": message.retries,
+            "queue": job.delivery.queue,
+        }
+        if message.stamped_headers:
+            fields["stamped_headers"] = list(message.stamped_headers)
+            fields.update(message.stamps or {})
+        return fields
+
+    def _request(self, job: Job) -> Request:
+        if job.request is None:
+            job.request = request_of(job, self._hostname)
+        return job.request
+
+    # the batch
+
+    def _add_part(self, batch: Batch, job: Job, state: str, result: Any) -> None:
+        message = job.message
+        if message is not None and message.chord is not None and message.group is not None:
+            part = ChordPart(message.group, message.group_index or 0, message.id, state, result)
+            batch.parts.append((part, job))
+
+    def _store(self, batch: Batch) -> None:
+        if not batch.records or not self._backend.capabilities.stores:
+            return
+        try:
+            self._backend.store(batch.records)
+        except BackendUnavailable:
+            raise
+        except (EncodeError, BackendError):
+            # One of them cannot be stored as it is: find it, and let only that task fail.
+            for record, job in zip(batch.records, batch.jobs, strict=True):
+                self._store_one(batch, record, job)
+
+    def _store_one(self, batch: Batch, record: ResultRecord, job: Job) -> None:
+        try:
+            self._backend.store([record])
+        except BackendUnavailable:
+            raise
+        except (EncodeError, BackendError) as error:
+            failed = Failed(error, format_exception(error), 0.0)
+            narration.ended(job, failed)
+            described = describe_exception(error)
+            failure = ResultRecord(record.task_id, states.FAILURE, described, failed.traceback, date_done=utc_now_text())
+            self._backend.store([failure])
+            batch.parts = [
+                (replace(part, state=states.FAILURE, result=described) if owner is job else part, owner)
+                for part, owner in batch.parts
+            ]
+
+    def _count(self, batch: Batch) -> None:
+        complete = self._backend.add_chord_parts(
+            [part for part, _ in batch.parts], claimant=self._claimant, lease=_CHORD_LEASE
+        )
+        for group_id in complete:
+            job = next(job for part, job in batch.parts if part.group_id == group_id)
+            assert job.message is not None
+            parts = self._backend.chord_parts(group_id)
+            batch.follow_ups += self._follow_ups.after_chord(self._request(job), job.message.chord, parts)
+            batch.chords.append(group_id)
+
+
+def _ignores_result(job: Job) -> bool:
+    asked = job.message.ignore_result if job.message is not None else None
+    if asked is not None and asked is not False:
+        return True
+    return bool(job.plan is not None and job.plan.task.ignore_result)
+
+
+def _refuses(job: Job, outcome: Failed) -> bool:
+    """Tell whether a late-acknowledged message of a failed task goes to the dead letters."""
+    assert job.plan is not None
+    task = job.plan.task
+    timed_out = isinstance(outcome.error, TimeLimitExceeded)
+    own = task.acks_on_timeout if timed_out else task.acks_on_failure
+    return not (task.acks_on_failure_or_timeout if own is None else own)
