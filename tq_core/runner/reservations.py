@@ -23,15 +23,17 @@ class Reservations:
         slots: slots of the pool.
         patience: seconds a reservation may wait behind a running task.
         bound: most messages held in all (an explicit ``worker_prefetch_multiplier`` times the slots), 0 for none.
+        total: most messages ever run (``worker_max_tasks_per_child``), 0 for no limit.
     """
 
-    __slots__ = ("_batch_since", "_batch_until", "_batches", "_bound", "_ended", "_submitted", "allowance", "patience", "slots")
+    __slots__ = ("_batch_since", "_batch_until", "_batches", "_bound", "_ended", "_submitted", "_total", "allowance", "patience", "slots")
 
-    def __init__(self, slots: int, patience: float, bound: int = 0) -> None:
+    def __init__(self, slots: int, patience: float, bound: int = 0, total: int = 0) -> None:
         self.slots = slots
         self.patience = patience
         self.allowance = 0
         self._bound = bound
+        self._total = total
         self._submitted = 0
         self._ended = 0
         self._batch_until = 0
@@ -51,6 +53,8 @@ class Reservations:
             most = min(most, max(self._bound, self.slots))
         # Refill when half has been worked off: larger batches, and the slots never run dry meanwhile.
         free = most - self.held
+        if self._total:
+            return min(free, self._total - self._submitted)
         return free if free * 2 >= most or self.held < self.slots else 0
 
     def submitted(self, count: int) -> None:

@@ -99,7 +99,9 @@ class Runner:
         )
         consumer = broker.consumer(spec.queues, consumer_id=spec.consumer_id, prefetch=spec.prefetch)
         settler = Settler(app, backend, consumer.settle, hostname=spec.node, claimant=spec.consumer_id)
-        reservations = Reservations(spec.slots, conf.worker_reservation_patience, spec.prefetch)
+        reservations = Reservations(
+            spec.slots, conf.worker_reservation_patience, spec.prefetch, total=spec.max_tasks
+        )
         self._transport = TransportThread(
             consumer,
             intake,

@@ -1,0 +1,160 @@
+"""What becomes of the messages of a runner that died.
+
+The supervisor saw the process end, so nobody has to wait for its lease: what it had only reserved goes back at once, and
+the task it ran is recorded as lost, delivered again, or buried.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tq_core import states
+from tq_core.contracts.backend import ResultRecord
+from tq_core.contracts.broker import Requeue, Settlement
+from tq_core.errors import TimeLimitExceeded, TQError, WorkerLostError
+from tq_core.message import Delivery
+from tq_core.outcome import Buried, Failed, Outcome
+from tq_core.protocol.result import describe_exception
+from tq_core.protocol.task import MessageReader
+from tq_core.runner.board import BusySlot
+from tq_core.runner.job import Job
+from tq_core.runner.settlement import Settler
+from tq_core.timeutil import utc_now_text
+from tq_core.tracing import TaskPlan
+
+if TYPE_CHECKING:
+    from tq_core.app import Celery
+
+logger = logging.getLogger("tq.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """How a runner ended.
+
+    Attributes:
+        consumer_id: its consumer's name at the broker.
+        exitcode: of the process; negative for a signal.
+        busy: what its slots were running.
+        overdue: id and hard limit in seconds of the task it was killed for, or None.
+        shutdown: it was killed because the whole worker stops at once.
+    """
+
+    consumer_id: str
+    exitcode: int
+    busy: Sequence[BusySlot]
+    overdue: tuple[str, float] | None = None
+    shutdown: bool = False
+
+    @property
+    def cause(self) -> str:
+        """The end of the process in words."""
+        if self.exitcode < 0:
+            number = -self.exitcode
+            try:
+                return f"signal {number} ({signal.Signals(number).name})"
+            except ValueError:
+                return f"signal {number}"
+        return f"exitcode {self.exitcode}"
+
+
+class Aftermath:
+    """Settles what dead runners left behind. Used by the supervisor's main thread.
+
+    Args:
+        app: the application.
+        node: the worker's node name.
+    """
+
+    def __init__(self, app: Celery, node: str) -> None:
+        conf = app.conf
+        self._app = app
+        self._node = node
+        self._max_deliveries = int(conf.task_max_deliveries or 0)
+        self._read = MessageReader(
+            app.serializers,
+            accept=app.serializers.accept(conf.accept_content),
+            max_size=conf.message_max_size,
+            max_depth=conf.message_max_depth,
+        ).read
+
+    def settle(self, death: Death) -> None:
+        """Give every message of a dead runner its ending.
+
+        Raises:
+            BrokerError, BackendError: not everything could be written; may be called again.
+        """
+        app = self._app
+        succession = app.broker.succeed(death.consumer_id)
+        try:
+            running = {slot.task_id: slot for slot in death.busy}
+            ended: list[tuple[Job, Outcome]] = []
+            returned: list[Settlement] = []
+            for delivery in succession.held():
+                verdict = self._judge(delivery, death, running)
+                if isinstance(verdict, Requeue):
+                    returned.append(verdict)
+                else:
+                    ended.append(verdict)
+            settler = Settler(
+                app, app.backend, succession.settle, hostname=self._node, claimant=f"{self._node}:supervisor"
+            )
+            settler.settle(ended, returned)
+        finally:
+            succession.close()
+        if not app.broker.capabilities.orphans:
+            self._record_forgotten(death, running)
+
+    def _judge(
+        self, delivery: Delivery, death: Death, running: dict[str, BusySlot]
+    ) -> Requeue | tuple[Job, Outcome]:
+        envelope = delivery.message
+        if envelope is None or not (envelope.id in running or delivery.orphaned):
+            return Requeue(delivery.tag, uncounted=True)
+        running.pop(envelope.id, None)
+        try:
+            message = self._read(envelope)
+            plan = TaskPlan(self._app.tasks[message.name])
+        except TQError:
+            return Requeue(delivery.tag)  # whoever receives it next says what is wrong with it
+        job = Job(delivery, message, plan)
+        job.late = bool(plan.task.acks_late)
+        if death.overdue is not None and death.overdue[0] == envelope.id:
+            limit = death.overdue[1]
+            logger.error("Hard time limit (%ss) exceeded for %s[%s]", limit, message.name, message.id)
+            return job, Failed(TimeLimitExceeded(limit), f"TimeLimitExceeded({limit},)\n")
+        if job.late and death.shutdown:
+            return Requeue(delivery.tag, uncounted=True)
+        if job.late and death.overdue is not None:
+            # An innocent neighbour of the task that had to be stopped.
+            return Requeue(delivery.tag, uncounted=True)
+        text = f"Worker exited prematurely: {death.cause} Job: {message.id}."
+        if job.late and plan.task.reject_on_worker_lost:
+            if self._max_deliveries and delivery.delivery_count >= self._max_deliveries:
+                reason = f"killed its worker {delivery.delivery_count} times: {death.cause}"
+                return job, Buried(reason, WorkerLostError(text))
+            logger.error("Task %s[%s] is delivered again: %s", message.name, message.id, text)
+            return Requeue(delivery.tag)
+        return job, Failed(WorkerLostError(text), f"WorkerLostError: {text}\n")
+
+    def _record_forgotten(self, death: Death, running: dict[str, BusySlot]) -> None:
+        """Record tasks that the broker forgot when they began: all that is left of them is on the board."""
+        if not self._app.backend.capabilities.stores:
+            return
+        records = []
+        for slot in running.values():
+            task = self._app.tasks.get(slot.task_name)
+            if task is None or task.acks_late or task.ignore_result:
+                continue
+            error: BaseException = WorkerLostError(f"Worker exited prematurely: {death.cause} Job: {slot.task_id}.")
+            if death.overdue is not None and death.overdue[0] == slot.task_id:
+                error = TimeLimitExceeded(death.overdue[1])
+            logger.error("Task %s[%s] raised unexpected: %r", slot.task_name, slot.task_id, error)
+            failure = describe_exception(error)
+            records.append(ResultRecord(slot.task_id, states.FAILURE, failure, date_done=utc_now_text()))
+        if records:
+            self._app.backend.store(records)
