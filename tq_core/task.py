@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tq_core import current, states
+from tq_core.arity import Arity
 from tq_core.errors import Ignore, ImproperlyConfigured, MaxRetriesExceededError, Retry
 from tq_core.request import Request
 
@@ -85,6 +86,7 @@ class Task:
     delivery_mode: int | None = None
     send_events: bool = True
     resultrepr_maxsize: int = 1024
+    takes_self: bool = False
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """The task's body; a subclass or a decorated function gives it."""
@@ -160,6 +162,13 @@ class Task:
     def AsyncResult(self, task_id: str, **options: Any) -> AsyncResult:  # noqa: N802 - Celery's name
         """Return the handle of a result by id."""
         return self._bound_app().AsyncResult(task_id, task_name=self.name, **options)
+
+    def check_arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Raise TypeError when these arguments do not fit the task's signature."""
+        check = self.__dict__.get("_arity")
+        if check is None:
+            check = self.__dict__["_arity"] = Arity(self.run)
+        check.check(args, kwargs)
 
     # signatures
 
