@@ -13,7 +13,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from tq_core import current, signals
 from tq_core.config.masking import mask_url
@@ -28,7 +28,7 @@ from tq_core.registry import TaskRegistry
 from tq_core.routing.queues import Queues
 from tq_core.routing.router import Router
 from tq_core.serializers.registry import SerializerRegistry
-from tq_core.task import Task
+from tq_core.task import Task as BaseTask
 
 if TYPE_CHECKING:
     from tq_core.message import Message
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from tq_core.results.async_result import AsyncResult
 
 logger = logging.getLogger(__name__)
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 #: Every living application, for ``shared_task``.
 _applications: weakref.WeakSet[Celery] = weakref.WeakSet()
@@ -77,7 +76,7 @@ class Celery:
         include: Sequence[str] | None = None,
         config_source: Any = None,
         set_as_current: bool = True,
-        task_cls: type[Task] | str | None = None,
+        task_cls: type[BaseTask] | str | None = None,
         changes: Mapping[str, Any] | None = None,
         namespace: str | None = None,
         strict_typing: bool = True,
@@ -140,7 +139,9 @@ class Celery:
         if not name:
             if silent:
                 return False
-            raise ImproperlyConfigured(f"The environment variable {variable_name!r} is not set; it should name the settings")
+            raise ImproperlyConfigured(
+                f"The environment variable {variable_name!r} is not set; it should name the settings"
+            )
         self.config_from_file(name)
         return True
 
@@ -181,17 +182,18 @@ class Celery:
     # tasks
 
     @overload
-    def task(self, function: Function, /) -> Task: ...
+    def task(self, function: Callable[..., Any], /, **options: Any) -> BaseTask: ...
 
     @overload
-    def task(self, **options: Any) -> Callable[[Callable[..., Any]], Task]: ...
+    def task(self, **options: Any) -> Callable[[Callable[..., Any]], BaseTask]: ...
 
-    def task(self, function: Any = None, /, **options: Any) -> Any:
+    def task(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         """Make a task of a function; usable with and without arguments.
 
         Args:
             function: the body.
-            **options: ``name``, ``bind`` (the task itself is the first argument), ``base`` (a task class), ``shared`` and
+            **options: ``name``, ``bind`` (the task itself is the first argument), ``base`` (a task class), ``shared``
+                and
                 any attribute of :class:`~tq_core.task.Task`.
         """
         if function is not None:
@@ -203,14 +205,14 @@ class Celery:
         function: Callable[..., Any],
         *,
         name: str | None = None,
-        base: type[Task] | None = None,
+        base: type[BaseTask] | None = None,
         bind: bool = False,
         lazy: bool = True,
         shared: bool = True,
-        filter: Callable[..., Any] | None = None,  # noqa: A002 - Celery's name
+        filter: Callable[..., Any] | None = None,
         pydantic: bool = False,
         **options: Any,
-    ) -> Task:
+    ) -> BaseTask:
         name = name or self.gen_task_name(function.__name__, function.__module__)
         with self._lock:
             existing = self._registry.get(name)
@@ -232,9 +234,9 @@ class Celery:
             self._add(task)
             return task
 
-    def register_task(self, task: Any, **options: Any) -> Task:
+    def register_task(self, task: Any, **options: Any) -> BaseTask:
         """Add a class-based task, given as an instance or a class."""
-        instance: Task = task() if inspect.isclass(task) else task
+        instance: BaseTask = task() if inspect.isclass(task) else task
         instance.app = self
         if not instance.name:
             instance.name = self.gen_task_name(type(instance).__name__, type(instance).__module__)
@@ -244,7 +246,7 @@ class Celery:
             self._add(instance)
         return instance
 
-    def _add(self, task: Task) -> None:
+    def _add(self, task: BaseTask) -> None:
         from tq_core.config.annotations import annotate
 
         annotate(task, self.conf.task_annotations)
@@ -264,9 +266,9 @@ class Celery:
         return self._registry
 
     @cached_property
-    def Task(self) -> type[Task]:  # noqa: N802 - Celery's name
+    def Task(self) -> type[BaseTask]:
         """Base class of this application's tasks; assign another to change it for later tasks."""
-        base: Any = self._task_class or Task
+        base: Any = self._task_class or BaseTask
         if isinstance(base, str):
             module, _, attribute = base.replace(":", ".").rpartition(".")
             base = getattr(importlib.import_module(module), attribute)
@@ -422,7 +424,7 @@ class Celery:
 
     def send(
         self,
-        task: Task,
+        task: BaseTask,
         args: Sequence[Any] | None,
         kwargs: Mapping[str, Any] | None,
         task_id: str | None,
@@ -459,7 +461,7 @@ class Celery:
             options["eta"] = eta
         return self.producer.send(name, self.tasks.get(name), args or (), kwargs or {}, task_id, options)
 
-    def apply_eagerly(self, task: Task, args: Any, kwargs: Any, **options: Any) -> Any:
+    def apply_eagerly(self, task: BaseTask, args: Any, kwargs: Any, **options: Any) -> Any:
         """Run a task here and now; see :meth:`Task.apply`."""
         from tq_core.results.eager import apply_eagerly
 
@@ -471,19 +473,19 @@ class Celery:
 
         return signature(*args, app=self, **kwargs)
 
-    def AsyncResult(self, task_id: str, **options: Any) -> AsyncResult:  # noqa: N802 - Celery's name
+    def AsyncResult(self, task_id: str, **options: Any) -> AsyncResult:
         """Return the handle of a result by id."""
         from tq_core.results.async_result import AsyncResult
 
         return AsyncResult(task_id, app=self, **options)
 
-    def GroupResult(self, group_id: str | None = None, results: Any = None, **options: Any) -> Any:  # noqa: N802
+    def GroupResult(self, group_id: str | None = None, results: Any = None, **options: Any) -> Any:
         """Return the handle of a group's results."""
         from tq_core.results.group_result import GroupResult
 
         return GroupResult(group_id, results or [], app=self, **options)
 
-    def ResultSet(self, results: Any, **options: Any) -> Any:  # noqa: N802 - Celery's name
+    def ResultSet(self, results: Any, **options: Any) -> Any:
         """Return a handle of some results."""
         from tq_core.results.group_result import ResultSet
 
@@ -493,9 +495,7 @@ class Celery:
 
     def store_state(self, task_id: str, state: str, meta: Any, request: Request) -> None:
         """Store a custom state of a running task."""
-        self.backend.store(
-            [ResultRecord(task_id, state, meta, group_id=request.group, parent_id=request.parent_id)]
-        )
+        self.backend.store([ResultRecord(task_id, state, meta, group_id=request.group, parent_id=request.parent_id)])
 
     def send_retry(self, retry: Any, request: Request) -> None:
         """Send the next run that a ``Retry`` stands for, now."""
@@ -512,13 +512,13 @@ class Celery:
             current.running.reset(token)
         return list(messages)
 
-    def replace_task(self, task: Task, sig: Any) -> Any:
+    def replace_task(self, task: BaseTask, sig: Any) -> Any:
         """Let a signature take a running task's place; see :meth:`Task.replace`."""
         from tq_core.canvas.replacing import replace_task
 
         return replace_task(self, task, sig)
 
-    def add_to_chord(self, task: Task, sig: Any, lazy: bool) -> Any:
+    def add_to_chord(self, task: BaseTask, sig: Any, lazy: bool) -> Any:
         """Add a signature to a running task's chord; see :meth:`Task.add_to_chord`."""
         from tq_core.canvas.replacing import add_to_chord
 
@@ -546,7 +546,7 @@ class Celery:
     start = worker_main
 
     @property
-    def current_task(self) -> Task | None:
+    def current_task(self) -> BaseTask | None:
         """The task that this thread or coroutine runs, or None."""
         return current.get_current_task()
 
@@ -600,7 +600,9 @@ def shared_task(*args: Any, **kwargs: Any) -> Any:
     def create(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         def decorate(function: Callable[..., Any]) -> Any:
             name = options.get("name")
-            current.add_shared_task(lambda app: app.task(**options)(function), [a for a in _applications if a._finalized])
+            current.add_shared_task(
+                lambda app: app.task(**options)(function), [a for a in _applications if a._finalized]
+            )
             from tq_core.shared import SharedTask
 
             return SharedTask(function, name)
@@ -610,4 +612,3 @@ def shared_task(*args: Any, **kwargs: Any) -> Any:
     if len(args) == 1 and callable(args[0]):
         return create(**kwargs)(args[0])
     return create(*args, **kwargs)
-

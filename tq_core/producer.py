@@ -28,7 +28,16 @@ if TYPE_CHECKING:
 #: Messages made in this thread or coroutine are put here instead of being published.
 _collected: ContextVar[list[Message] | None] = ContextVar("tq_collected", default=None)
 #: Attributes of a task that are defaults of its calls.
-_TASK_OPTIONS = ("queue", "exchange", "routing_key", "priority", "expires", "serializer", "compression", "delivery_mode")
+_TASK_OPTIONS = (
+    "queue",
+    "exchange",
+    "routing_key",
+    "priority",
+    "expires",
+    "serializer",
+    "compression",
+    "delivery_mode",
+)
 
 
 class Producer:
@@ -320,5 +329,3 @@ def _seconds(option: str, value: Any) -> float:
         return float(value)
     except (TypeError, ValueError):
         raise ImproperlyConfigured(f"{option} must be a number of seconds, not {value!r}") from None
-
-

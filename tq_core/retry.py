@@ -32,7 +32,11 @@ def delays(first: float = 0.05, step: float = 2.0, most: float = 2.0) -> Iterato
 
 
 def call_until(
-    deadline: float, function: Callable[[], Answer], *, catch: type[Exception], waits: Iterator[float] | None = None
+    deadline: float,
+    function: Callable[[], Answer],
+    *,
+    catch: type[Exception],
+    waits: Iterator[float] | None = None,
 ) -> Answer:
     """Call ``function`` until it answers or the deadline is near.
 

@@ -18,7 +18,11 @@ class SharedTask:
 
     def __init__(self, function: Callable[..., Any], name: str | None) -> None:
         self.__dict__.update(
-            _function=function, _name=name, __doc__=function.__doc__, __module__=function.__module__, __wrapped__=function
+            _function=function,
+            _name=name,
+            __doc__=function.__doc__,
+            __module__=function.__module__,
+            __wrapped__=function,
         )
 
     def _task(self) -> Any:

@@ -23,7 +23,8 @@ class Signal:
     Attributes:
         name: the signal's name.
         providing_args: names of the keyword arguments its receivers get, beside ``signal`` and ``sender``.
-        receivers: who listens now, as ``(reference, sender, identity)``; empty when nobody does. Read it to skip the work
+        receivers: who listens now, as ``(reference, sender, identity)``; empty when nobody does. Read it to skip the
+            work
             of preparing arguments.
     """
 
@@ -130,7 +131,8 @@ def _wanted(wanted: Any, sender: Any) -> bool:
 
 
 before_task_publish = Signal(
-    "before_task_publish", ("body", "exchange", "routing_key", "headers", "properties", "declare", "retry_policy")
+    "before_task_publish",
+    ("body", "exchange", "routing_key", "headers", "properties", "declare", "retry_policy"),
 )
 after_task_publish = Signal("after_task_publish", ("body", "exchange", "routing_key"))
 task_sent = Signal("task_sent", ("task_id", "task", "args", "kwargs", "eta", "taskset"))

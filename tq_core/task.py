@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from tq_core.results.async_result import AsyncResult
 
 
+#: Some exception classes.
+ExceptionClasses = tuple[type[BaseException], ...]
+
+
 class FromSetting:
     """An attribute that follows a setting until a class or an instance gives it a value of its own."""
 
@@ -33,7 +37,8 @@ class Task:
 
     Usually made with ``@app.task``; a subclass with a ``run`` method works as well. There is one instance of a task
     in each process; it is not made anew for each run, so what ``__init__`` prepares lasts. The handlers
-    (``before_start``, ``on_success`` …) are called by the worker in the thread that runs the task; what they return is ignored.
+    (``before_start``, ``on_success`` …) are called by the worker in the thread that runs the task; what they return
+    is ignored.
 
     Attributes:
         name: the name in messages; ``module.function`` unless given.
@@ -58,9 +63,9 @@ class Task:
     typing: bool = True
     max_retries: int | None = 3
     default_retry_delay: float = 180
-    throws: tuple[type[BaseException], ...] = ()
-    autoretry_for: tuple[type[BaseException], ...] = ()
-    dont_autoretry_for: tuple[type[BaseException], ...] = ()
+    throws: ExceptionClasses = ()
+    autoretry_for: ExceptionClasses = ()
+    dont_autoretry_for: ExceptionClasses = ()
     retry_kwargs: Mapping[str, Any] = {}
     retry_backoff: bool | float = False
     retry_backoff_max: float = 600
@@ -127,7 +132,8 @@ class Task:
             link, link_error: signatures to send when the task succeeds, or fails.
             shadow: another name for logs and monitors.
             **options: ``countdown`` (seconds), ``eta`` (datetime), ``expires`` (seconds or datetime), ``queue``,
-                ``exchange``, ``routing_key``, ``priority``, ``serializer``, ``compression``, ``headers``, ``time_limit``,
+                ``exchange``, ``routing_key``, ``priority``, ``serializer``, ``compression``, ``headers``,
+                ``time_limit``,
                 ``soft_time_limit``, ``ignore_result``, ``retry``, ``retry_policy`` …
 
         Raises:
@@ -156,10 +162,18 @@ class Task:
     ) -> Any:
         """Run the task here and now, behaving as in a worker, and return an ``EagerResult``."""
         return self._bound_app().apply_eagerly(
-            self, args, kwargs, task_id=task_id, link=link, link_error=link_error, retries=retries, throw=throw, **options
+            self,
+            args,
+            kwargs,
+            task_id=task_id,
+            link=link,
+            link_error=link_error,
+            retries=retries,
+            throw=throw,
+            **options,
         )
 
-    def AsyncResult(self, task_id: str, **options: Any) -> AsyncResult:  # noqa: N802 - Celery's name
+    def AsyncResult(self, task_id: str, **options: Any) -> AsyncResult:
         """Return the handle of a result by id."""
         return self._bound_app().AsyncResult(task_id, task_name=self.name, **options)
 
@@ -280,10 +294,6 @@ class Task:
         """Add a signature to the chord this run is a member of."""
         return self._bound_app().add_to_chord(self, sig, lazy)
 
-    def send_event(self, type_: str, retry: bool = True, retry_policy: Any = None, **fields: Any) -> None:
-        """Send a custom event about this run to monitors."""
-        self._bound_app().send_task_event(type_, self.request, fields)
-
     # handlers
 
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
@@ -349,4 +359,3 @@ class Task:
 
 def _task_by_name(name: str) -> Task:
     return current.get_current_app().tasks[name]
-

@@ -136,9 +136,7 @@ def _failed(plan: TaskPlan, request: Request, error: BaseException, started: flo
     return Failed(error, info.traceback, monotonic() - started)
 
 
-def _retry_automatically(
-    plan: TaskPlan, request: Request, error: BaseException, started: float
-) -> Outcome | None:
+def _retry_automatically(plan: TaskPlan, request: Request, error: BaseException, started: float) -> Outcome | None:
     """Ask for the retry that ``autoretry_for`` promises; None when the error is to stand."""
     task = plan.task
     if task.dont_autoretry_for and isinstance(error, task.dont_autoretry_for):

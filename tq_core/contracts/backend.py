@@ -57,7 +57,8 @@ class ResultRecord:
         children: result tuples ``[[id, parent], members]`` of the tasks this one sent.
         date_done: ISO 8601, UTC with offset; only in a ready state.
         group_id, parent_id: ids, or None.
-        extended: with ``result_extended``: ``name``, ``args``, ``kwargs``, ``worker``, ``retries``, ``queue`` and stamps.
+        extended: with ``result_extended``: ``name``, ``args``, ``kwargs``, ``worker``, ``retries``, ``queue`` and
+            stamps.
     """
 
     task_id: str
@@ -109,9 +110,7 @@ class Backend(ABC):
         """Return the records there are; ids without one are missing from the answer."""
 
     @abstractmethod
-    def watch(
-        self, task_ids: Sequence[str], *, timeout: float | None, interval: float = 0.5
-    ) -> Iterator[ResultRecord]:
+    def watch(self, task_ids: Sequence[str], *, timeout: float | None, interval: float = 0.5) -> Iterator[ResultRecord]:
         """Yield each task's record once, when it is in a ready state, in the order they become ready.
 
         Ends after the last one. Thousands of ids cost one subscription.

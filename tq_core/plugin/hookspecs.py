@@ -30,7 +30,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec(firstresult=True)
-def tq_broker(request: BrokerRequest) -> Broker | None:  # type: ignore[empty-body]
+def tq_broker(request: BrokerRequest) -> Broker | None:
     """Called when a process first needs the broker whose URL scheme this plugin registered.
 
     Required of a plugin in the group ``tq.brokers``. Returns a broker that has not connected yet; raises
@@ -39,7 +39,7 @@ def tq_broker(request: BrokerRequest) -> Broker | None:  # type: ignore[empty-bo
 
 
 @hookspec(firstresult=True)
-def tq_backend(request: BackendRequest) -> Backend | None:  # type: ignore[empty-body]
+def tq_backend(request: BackendRequest) -> Backend | None:
     """Called when a process first needs the result backend whose URL scheme or name this plugin registered.
 
     Required of a plugin in the group ``tq.backends``. Returns a backend that has not connected yet; raises
@@ -48,7 +48,7 @@ def tq_backend(request: BackendRequest) -> Backend | None:  # type: ignore[empty
 
 
 @hookspec(firstresult=True)
-def tq_serializer(name: str) -> Serializer | None:  # type: ignore[empty-body]
+def tq_serializer(name: str) -> Serializer | None:
     """Called when a message or a setting names a serializer this plugin registered.
 
     Required of a plugin in the group ``tq.serializers``. Raises ``ImproperlyConfigured`` when a library it
@@ -57,7 +57,7 @@ def tq_serializer(name: str) -> Serializer | None:  # type: ignore[empty-body]
 
 
 @hookspec(firstresult=True)
-def tq_pool(request: PoolRequest) -> type[Pool] | None:  # type: ignore[empty-body]
+def tq_pool(request: PoolRequest) -> type[Pool] | None:
     """Called when a worker starts with a pool this plugin registered.
 
     Required of a plugin in the group ``tq.pools``. Called in the supervisor, before any runner exists: returns the
@@ -66,7 +66,7 @@ def tq_pool(request: PoolRequest) -> type[Pool] | None:  # type: ignore[empty-bo
 
 
 @hookspec(firstresult=True)
-def tq_schedule_store(request: ScheduleStoreRequest) -> ScheduleStore | None:  # type: ignore[empty-body]
+def tq_schedule_store(request: ScheduleStoreRequest) -> ScheduleStore | None:
     """Called when the scheduler starts with a store this plugin registered.
 
     Required of a plugin in the group ``tq.schedule_stores``.

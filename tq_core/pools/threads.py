@@ -102,9 +102,7 @@ class ThreadPool(Pool):
 
     def _add_thread(self) -> None:
         # Daemons: a thread given up at its hard limit must not keep the process from ending.
-        thread = threading.Thread(
-            target=self._work, name=f"ThreadPoolWorker-{next(self._serial)}", daemon=True
-        )
+        thread = threading.Thread(target=self._work, name=f"ThreadPoolWorker-{next(self._serial)}", daemon=True)
         thread.start()
         assert thread.ident is not None
         self._working.add(thread.ident)

@@ -30,7 +30,9 @@ class Queues(Mapping[str, QueueSpec]):
         self._queues = {spec.name: self._complete(spec) for spec in configured}
         if not self._queues:
             spec = QueueSpec(
-                self._default_queue, ExchangeSpec(self._default_exchange, self._default_type), self._default_key
+                self._default_queue,
+                ExchangeSpec(self._default_exchange, self._default_type),
+                self._default_key,
             )
             self._queues[spec.name] = self._complete(spec)
         self._configured = tuple(self._queues)
@@ -85,9 +87,14 @@ class Queues(Mapping[str, QueueSpec]):
         """Return the names of the known queues that a message to this exchange reaches."""
         found = []
         for spec in self._queues.values():
-            bindings = [(spec.exchange, spec.routing_key), *((b.exchange, b.routing_key) for b in spec.bindings)]
+            bindings = [
+                (spec.exchange, spec.routing_key),
+                *((b.exchange, b.routing_key) for b in spec.bindings),
+            ]
             if any(
-                bound is not None and bound.name == exchange and _matches(bound.type or "direct", key or "", routing_key)
+                bound is not None
+                and bound.name == exchange
+                and _matches(bound.type or "direct", key or "", routing_key)
                 for bound, key in bindings
             ):
                 found.append(spec.name)

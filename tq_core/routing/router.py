@@ -51,7 +51,12 @@ class Router:
         return not self._rules
 
     def options_for(
-        self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any], task: Task | None
+        self,
+        name: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        options: Mapping[str, Any],
+        task: Task | None,
     ) -> Mapping[str, Any]:
         """Return the options of the first rule that has something to say about this call, or none."""
         for rule in self._rules:

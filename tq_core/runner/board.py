@@ -1,7 +1,8 @@
 """The board: a small shared memory on which runners note what they are doing.
 
 One row for each slot of each runner. The runner writes a row when a task starts and when it ends, without a lock and
-without a message; the supervisor reads. So when a runner dies its supervisor knows which task it ran, and a task past its hard limit is
+without a message; the supervisor reads. So when a runner dies its supervisor knows which task it ran, and a task past
+its hard limit is
 found by looking. Times are of the monotonic clock, which the processes of one machine share.
 """
 

@@ -1,6 +1,7 @@
 """Station 5 and the runner's heartbeat: the transport thread.
 
-It alone touches the broker connection. In turn it settles what ended, keeps the lease alive, hands back what waits too long,
+It alone touches the broker connection. In turn it settles what ended, keeps the lease alive, hands back what waits
+too long,
 and receives what there is room for. It sleeps in ``receive`` while there is room and on an event while there is
 none; a job that ends wakes it only when there is something to gain, so that results of short tasks leave in batches.
 """

@@ -48,14 +48,17 @@ class AppReference:
         if self.directory and self.directory not in sys.path:
             sys.path.insert(0, self.directory)
         module, _, attribute = self.path.partition(":")
-        app: Celery = importlib.import_module(module)
+        found: Any = importlib.import_module(module)
         for name in attribute.split("."):
-            app = getattr(app, name)
+            found = getattr(found, name)
+        app: Celery = found
         app.adopt_settings(self.settings)
         return app
 
 
-def run_forked(app: Celery, spec: RunnerSpec, board: Board, connection: Connection, inherited: Iterable[Connection]) -> None:
+def run_forked(
+    app: Celery, spec: RunnerSpec, board: Board, connection: Connection, inherited: Iterable[Connection]
+) -> None:
     """Run a runner in a forked process.
 
     Args:

@@ -24,7 +24,12 @@ class TaskExecution:
     """
 
     def __init__(
-        self, board: BoardRow, limits: Limits, hostname: str, loglevel: int | None = None, logfile: str | None = None
+        self,
+        board: BoardRow,
+        limits: Limits,
+        hostname: str,
+        loglevel: int | None = None,
+        logfile: str | None = None,
     ) -> None:
         self._board = board
         self._limits = limits

@@ -69,7 +69,7 @@ class FollowUps:
                 self._app.fail_unsent(signature, error)
         return collected
 
-    def _sending_for(self, request: Request) -> Any:
+    def _sending_for(self, request: Request) -> _Sending:
         return _Sending(self._app, request)
 
     def _send(self, signature: Any, args: tuple[Any, ...], request: Request, chain: Any = None) -> None:

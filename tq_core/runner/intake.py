@@ -125,9 +125,7 @@ class Intake:
         task = plan.task
         job.late = task.acks_late
         job.time_limit = message.time_limit if message.time_limit is not None else task.time_limit
-        job.soft_time_limit = (
-            message.soft_time_limit if message.soft_time_limit is not None else task.soft_time_limit
-        )
+        job.soft_time_limit = message.soft_time_limit if message.soft_time_limit is not None else task.soft_time_limit
         if delivery.redelivered or delivery.orphaned:
             verdict = self._judge_again(job, earlier.get(message.id))
             if verdict is not None:
@@ -150,9 +148,8 @@ class Intake:
             return Failed(error, "WorkerLostError: the worker died while it ran the task\n")
         limit = self._max_deliveries
         if limit and job.delivery.delivery_count > limit:
-            text = (
-                f"delivered {job.delivery.delivery_count - 1} times without an end: it seems to kill the worker that runs it"
-            )
+            times = job.delivery.delivery_count - 1
+            text = f"delivered {times} times without an end: it seems to kill the worker that runs it"
             return Buried(text, WorkerLostError(text))
         return None
 
@@ -176,4 +173,3 @@ class Intake:
         except BackendError as error:
             logger.warning("Could not ask what became of %d redelivered tasks: %s", len(ids), error)
             return {}
-

@@ -78,9 +78,7 @@ class Limits:
 
     def _strike_softly(self, job: Job) -> None:
         if self._pool.cancel(job.task_id, SoftTimeLimitExceeded):
-            logger.warning(
-                "Soft time limit (%ss) exceeded for %s[%s]", job.soft_time_limit, job.task_name, job.task_id
-            )
+            logger.warning("Soft time limit (%ss) exceeded for %s[%s]", job.soft_time_limit, job.task_name, job.task_id)
 
     def _strike(self, job: Job) -> None:
         # Interrupting comes first: a task in Python code then ends and frees its thread; one in a call that does not

@@ -1,6 +1,7 @@
 """The runner's end of the pipe to its supervisor.
 
-Few words pass here, none of them per task: *drain*, *revoke* and questions one way, *ready* and answers the other. When the pipe
+Few words pass here, none of them per task: *drain*, *revoke* and questions one way, *ready* and answers the other.
+When the pipe
 closes the supervisor is gone; the runner then finishes what it runs, gives the rest back, and ends.
 """
 
@@ -20,7 +21,8 @@ class Mailbox(threading.Thread):
 
     Args:
         connection: to the supervisor.
-        words: what can be called, by word, with the rest of the message as arguments; an answer other than None is sent back.
+        words: what can be called, by word, with the rest of the message as arguments; an answer other than None is
+            sent back.
         orphaned: called when the supervisor is gone.
     """
 

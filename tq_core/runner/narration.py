@@ -43,7 +43,11 @@ def ended(job: Job, outcome: Outcome) -> None:
         outcome_logger.info("Task %s[%s] ignored", name, task_id)
     elif isinstance(outcome, Rejected):
         outcome_logger.warning(
-            "Task %s[%s] rejected%s: %s", name, task_id, " and requeued" if outcome.requeue else "", outcome.reason
+            "Task %s[%s] rejected%s: %s",
+            name,
+            task_id,
+            " and requeued" if outcome.requeue else "",
+            outcome.reason,
         )
     elif isinstance(outcome, Revoked):
         outcome_logger.info("Discarding revoked task: %s[%s] (%s)", name, task_id, outcome.reason)

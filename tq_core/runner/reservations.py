@@ -26,7 +26,18 @@ class Reservations:
         total: most messages ever run (``worker_max_tasks_per_child``), 0 for no limit.
     """
 
-    __slots__ = ("_batch_since", "_batch_until", "_batches", "_bound", "_ended", "_submitted", "_total", "allowance", "patience", "slots")
+    __slots__ = (
+        "_batch_since",
+        "_batch_until",
+        "_batches",
+        "_bound",
+        "_ended",
+        "_submitted",
+        "_total",
+        "allowance",
+        "patience",
+        "slots",
+    )
 
     def __init__(self, slots: int, patience: float, bound: int = 0, total: int = 0) -> None:
         self.slots = slots

@@ -94,14 +94,10 @@ class Runner:
             max_depth=conf.message_max_depth,
         )
         self._revoked: set[str] = set()
-        intake = Intake(
-            app.tasks, reader, backend, max_deliveries=conf.task_max_deliveries, revoked=self._revoked
-        )
+        intake = Intake(app.tasks, reader, backend, max_deliveries=conf.task_max_deliveries, revoked=self._revoked)
         consumer = broker.consumer(spec.queues, consumer_id=spec.consumer_id, prefetch=spec.prefetch)
         settler = Settler(app, backend, consumer.settle, hostname=spec.node, claimant=spec.consumer_id)
-        reservations = Reservations(
-            spec.slots, conf.worker_reservation_patience, spec.prefetch, total=spec.max_tasks
-        )
+        reservations = Reservations(spec.slots, conf.worker_reservation_patience, spec.prefetch, total=spec.max_tasks)
         self._transport = TransportThread(
             consumer,
             intake,

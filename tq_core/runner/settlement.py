@@ -95,9 +95,7 @@ class Settler:
         """True while a batch could not be written; :meth:`flush` tries it again."""
         return self._pending is not None
 
-    def settle(
-        self, ended: Sequence[tuple[Job, Outcome]], endings: Sequence[Settlement] = ()
-    ) -> None:
+    def settle(self, ended: Sequence[tuple[Job, Outcome]], endings: Sequence[Settlement] = ()) -> None:
         """Record, follow up and settle ended jobs.
 
         Args:
@@ -207,9 +205,7 @@ class Settler:
             batch.jobs.append(job)
         batch.endings.append(Bury(job.tag, outcome.reason, outcome.traceback))
 
-    def _record_failure(
-        self, batch: Batch, job: Job, state: str, error: BaseException, traceback: str | None
-    ) -> None:
+    def _record_failure(self, batch: Batch, job: Job, state: str, error: BaseException, traceback: str | None) -> None:
         described = describe_exception(error)
         if not _ignores_result(job) or self._keeps_errors(job):
             batch.records.append(self._record(job, self._request(job), state, described, traceback))
@@ -282,7 +278,9 @@ class Settler:
             failed = Failed(error, format_exception(error), 0.0)
             narration.ended(job, failed)
             described = describe_exception(error)
-            failure = ResultRecord(record.task_id, states.FAILURE, described, failed.traceback, date_done=utc_now_text())
+            failure = ResultRecord(
+                record.task_id, states.FAILURE, described, failed.traceback, date_done=utc_now_text()
+            )
             self._backend.store([failure])
             batch.parts = [
                 (replace(part, state=states.FAILURE, result=described) if owner is job else part, owner)

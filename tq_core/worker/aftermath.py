@@ -1,6 +1,7 @@
 """What becomes of the messages of a runner that died.
 
-The supervisor saw the process end, so nobody has to wait for its lease: what it had only reserved goes back at once, and
+The supervisor saw the process end, so nobody has to wait for its lease: what it had only reserved goes back at once,
+and
 the task it ran is recorded as lost, delivered again, or buried.
 """
 
@@ -109,9 +110,7 @@ class Aftermath:
         if not app.broker.capabilities.orphans:
             self._record_forgotten(death, running)
 
-    def _judge(
-        self, delivery: Delivery, death: Death, running: dict[str, BusySlot]
-    ) -> Requeue | tuple[Job, Outcome]:
+    def _judge(self, delivery: Delivery, death: Death, running: dict[str, BusySlot]) -> Requeue | tuple[Job, Outcome]:
         envelope = delivery.message
         if envelope is None or not (envelope.id in running or delivery.orphaned):
             return Requeue(delivery.tag, uncounted=True)

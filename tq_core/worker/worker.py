@@ -1,7 +1,8 @@
 """The worker node: a supervisor that starts, watches and replaces runners.
 
 No task passes through it. Its one thread waits for signals, for words from runners and for their deaths, and looks at
-the board for tasks past their hard limit. Because that thread alone talks to broker and backend, and is the one that forks,
+the board for tasks past their hard limit. Because that thread alone talks to broker and backend, and is the one that
+forks,
 no lock is ever held by another thread at the moment of a fork.
 """
 
@@ -49,7 +50,9 @@ class Worker:
         reference: how a spawned runner finds the application; not needed with ``fork``.
     """
 
-    def __init__(self, app: Celery, options: WorkerOptions | None = None, reference: AppReference | None = None) -> None:
+    def __init__(
+        self, app: Celery, options: WorkerOptions | None = None, reference: AppReference | None = None
+    ) -> None:
         options = options or WorkerOptions()
         conf = app.conf
         self.app = app
@@ -63,7 +66,7 @@ class Worker:
         self._reference = reference
         if self.start_method != "fork" and reference is None:
             raise ImproperlyConfigured(
-                f"start method {self.start_method!r} needs an application that can be imported; start the worker with -A"
+                f"start method {self.start_method!r} needs an application that can be imported; use -A"
             )
         self._desk = SignalDesk()
         self._runners: list[RunnerProcess] = []
@@ -88,7 +91,7 @@ class Worker:
             if self.options.purge:
                 self._purge()
             if not self.options.quiet:
-                print(banner(self), file=sys.__stdout__, flush=True)  # noqa: T201 - the banner is for the terminal
+                print(banner(self), file=sys.__stdout__, flush=True)
             self._board = Board(self.layout.processes + _SPARE_ROWS, self.layout.slots)
             self._launcher = self._make_launcher()
             try:
@@ -229,9 +232,7 @@ class Worker:
         self._settle_deaths()
 
     def _note_death(self, runner: RunnerProcess, exitcode: int, busy: list[Any]) -> None:
-        death = Death(
-            runner.spec.consumer_id, exitcode, busy, runner.overdue_task, shutdown=self._stopping == COLD
-        )
+        death = Death(runner.spec.consumer_id, exitcode, busy, runner.overdue_task, shutdown=self._stopping == COLD)
         self._deaths.append(death)
         if exitcode == EXIT_CANNOT_START and not self._announced:
             logger.critical("The worker cannot start: %s", runner.failure or death.cause)
