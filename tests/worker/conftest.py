@@ -1,0 +1,181 @@
+"""A real worker in processes of its own, and ways to hear from its tasks without polling."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROJECT = Path(__file__).with_name("project.py")
+#: Seconds after which a test gives up on an event; never waited for when all is well.
+PATIENCE = 40.0
+
+
+class Bell:
+    """A socket on which tasks say what they are doing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        self._socket.settimeout(PATIENCE)
+        self.heard: list[list[str]] = []
+
+    def wait(self, word: str, count: int = 1) -> list[list[str]]:
+        """Wait until ``word`` has been said ``count`` times, and return what followed it each time."""
+        while len(found := [words[1:] for words in self.heard if words[0] == word]) < count:
+            self.heard.append(self._socket.recv(4096).decode().split())
+        return found
+
+    def said(self, word: str) -> list[list[str]]:
+        """Return what has been said so far."""
+        self._socket.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.heard.append(self._socket.recv(4096).decode().split())
+        self._socket.settimeout(PATIENCE)
+        return [words[1:] for words in self.heard if words[0] == word]
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class WorkerProcess:
+    """One ``tq worker`` command."""
+
+    def __init__(self, directory: Path, env: dict[str, str], *options: str) -> None:
+        command = [sys.executable, "-m", "tq_core.cli.main", "-A", "project", "worker", "-l", "info", *options]
+        self.process = subprocess.Popen(
+            command,
+            cwd=directory,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.lines: list[str] = []
+        self._changed = threading.Condition()
+        self._ended = False
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._changed:
+                self.lines.append(line.rstrip("\n"))
+                self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    def wait_for(self, pattern: str, count: int = 1) -> list[str]:
+        """Wait until ``count`` lines match, and return them."""
+        expression = re.compile(pattern)
+
+        def found() -> list[str]:
+            return [line for line in self.lines if expression.search(line)]
+
+        with self._changed:
+            self._changed.wait_for(lambda: len(found()) >= count or self._ended, PATIENCE)
+        assert len(found()) >= count, f"no line matches {pattern!r}:\n{self.text}"
+        return found()
+
+    def ready(self) -> WorkerProcess:
+        self.wait_for(r" ready\.$")
+        return self
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def wait(self) -> int:
+        code = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        return code
+
+    def kill_everything(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self._reader.join(PATIENCE)
+
+
+@pytest.fixture
+def bell(tmp_path: Path) -> Iterator[Bell]:
+    with contextlib.closing(Bell(tmp_path / "bell")) as bell:
+        yield bell
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'queue.db'}"
+
+
+@pytest.fixture
+def env(tmp_path: Path, url: str, bell: Bell) -> dict[str, str]:
+    return {
+        **os.environ,
+        "TEST_URL": url,
+        "TEST_BELL": str(bell.path),
+        "TEST_GATE": str(tmp_path / "gate"),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+@pytest.fixture
+def project(tmp_path: Path, env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The project's module, loaded in the test's own process as a client would."""
+    (tmp_path / "project.py").write_text(PROJECT.read_text())
+    os.mkfifo(tmp_path / "gate")
+    for name in ("TEST_URL", "TEST_BELL", "TEST_GATE"):
+        monkeypatch.setenv(name, env[name])
+    spec = importlib.util.spec_from_file_location("project", tmp_path / "project.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "project", module)
+    spec.loader.exec_module(module)
+    yield module
+    module.app.close()
+
+
+@pytest.fixture
+def start_worker(tmp_path: Path, env: dict[str, str], project: Any) -> Iterator[Callable[..., WorkerProcess]]:
+    """Start a worker with these options; whatever is left of it is killed at the end."""
+    started: list[WorkerProcess] = []
+
+    def start(*options: str) -> WorkerProcess:
+        worker = WorkerProcess(tmp_path, env, *options)
+        started.append(worker)
+        return worker
+
+    yield start
+    for worker in started:
+        worker.kill_everything()
+
+
+@pytest.fixture
+def open_gate(tmp_path: Path) -> Callable[[], None]:
+    """Let every task that waits at the gate go on."""
+
+    def open_it() -> None:
+        with open(tmp_path / "gate", "w") as gate:
+            gate.write("go")
+
+    return open_it

@@ -1,0 +1,101 @@
+"""How runs end, seen from the caller."""
+
+from __future__ import annotations
+
+import pytest
+
+from tq_core.errors import EncodeError, NotRegistered
+
+
+@pytest.fixture(params=["prefork", "threads"])
+def worker(request, start_worker):
+    return start_worker("-P", request.param, "-c", "2").ready()
+
+
+def test_a_result_comes_back(worker, project):
+    assert project.add.delay(2, 2).get(timeout=30) == 4
+    worker.wait_for(r"Task project\.add\[[-0-9a-f]+\] received")
+    worker.wait_for(r"Task project\.add\[[-0-9a-f]+\] succeeded in [0-9.e-]+s: 4")
+
+
+def test_the_exception_of_a_failed_task_is_raised_by_get(worker, project):
+    result = project.fail.delay("broken")
+    with pytest.raises(ValueError, match="broken"):
+        result.get(timeout=30)
+    assert result.state == "FAILURE"
+    assert 'raise ValueError(text)' in result.traceback
+    worker.wait_for(r"Task project\.fail\[[-0-9a-f]+\] raised unexpected: ValueError\('broken'\)")
+
+
+def test_a_task_is_retried_until_it_succeeds(worker, project, bell):
+    assert project.fail_twice.delay().get(timeout=30) == 2
+    assert [words[0] for words in bell.said("attempt")] == ["0", "1", "2"]
+
+
+def test_the_reason_of_the_last_retry_is_the_failure(worker, project):
+    with pytest.raises(KeyError, match="never"):
+        project.fail_always.delay().get(timeout=30)
+
+
+def test_autoretry_gives_up_with_the_original_error(worker, project):
+    with pytest.raises(ZeroDivisionError):
+        project.divide.delay(1, 0).get(timeout=30)
+
+
+def test_sys_exit_ends_the_task_and_not_the_worker(worker, project):
+    with pytest.raises(BaseException, match="leaving"):
+        project.leave.delay().get(timeout=30)
+    assert project.add.delay(1, 1).get(timeout=30) == 2
+
+
+def test_a_countdown_is_waited_for_in_the_broker(worker, project):
+    later = project.add.apply_async((1, 1), countdown=3600)
+    soon = project.add.apply_async((2, 2), countdown=0.3)
+    assert soon.get(timeout=30) == 4
+    depth = project.app.broker.depth("celery")
+    assert (depth.parked, depth.held) == (1, 0)
+    assert later.state == "PENDING"
+
+
+def test_an_expired_task_is_revoked(start_worker, project):
+    result = project.add.apply_async((1, 1), expires=-1)
+    start_worker("-c", "1")
+    with pytest.raises(Exception, match="expired"):
+        result.get(timeout=30)
+    assert result.state == "REVOKED"
+
+
+def test_a_rejected_message_is_buried_with_its_reason(worker, project):
+    result = project.reject.delay()
+    worker.wait_for("rejected: not for me")
+    assert project.add.delay(1, 1).get(timeout=30) == 2
+    letters = list(project.app.broker.dead_letters())
+    assert [(letter.message.id, letter.reason) for letter in letters] == [(result.id, "not for me")]
+
+
+def test_an_ignored_run_leaves_no_state(worker, project):
+    result = project.ignore.delay()
+    worker.wait_for("ignored")
+    assert result.state == "PENDING"
+
+
+def test_a_task_may_keep_no_result(worker, project, bell):
+    result = project.silent.delay()
+    bell.wait("silent")
+    worker.wait_for("succeeded")
+    assert project.add.delay(1, 1).get(timeout=30) == 2
+    assert result.state == "PENDING"
+
+
+def test_a_result_that_cannot_be_serialized_is_a_failure(worker, project):
+    with pytest.raises((EncodeError, TypeError), match="object"):
+        project.unserialisable.delay().get(timeout=30)
+    assert project.add.delay(1, 1).get(timeout=30) == 2
+
+
+def test_an_unknown_task_is_buried_and_fails(worker, project):
+    result = project.app.send_task("project.missing", (1,))
+    with pytest.raises(NotRegistered, match="project.missing"):
+        result.get(timeout=30)
+    (letter,) = project.app.broker.dead_letters()
+    assert "unknown task 'project.missing'" in letter.reason
