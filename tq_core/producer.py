@@ -18,7 +18,7 @@ from tq_core.protocol import task_v1, task_v2
 from tq_core.protocol.task_v2 import TaskCall
 from tq_core.results.async_result import AsyncResult
 from tq_core.retry import call_until
-from tq_core.timeutil import to_unix
+from tq_core.timeutil import unix_from_iso
 
 if TYPE_CHECKING:
     from tq_core.app import Celery
@@ -304,7 +304,7 @@ def _when(options: Mapping[str, Any]) -> tuple[float | None, str | None]:
     if isinstance(eta, datetime):
         moment = eta if eta.tzinfo is not None else eta.replace(tzinfo=timezone.utc)
         return moment.timestamp(), moment.isoformat()
-    return to_unix(eta), str(eta)
+    return unix_from_iso(eta), str(eta)
 
 
 def _expiry(options: Mapping[str, Any]) -> tuple[float | None, str | None]:
@@ -313,7 +313,7 @@ def _expiry(options: Mapping[str, Any]) -> tuple[float | None, str | None]:
     if expires is None:
         return None, None
     if isinstance(expires, str):
-        return max(0.0, to_unix(expires) - time.time()), expires
+        return max(0.0, unix_from_iso(expires) - time.time()), expires
     if isinstance(expires, datetime):
         moment = expires if expires.tzinfo is not None else expires.replace(tzinfo=timezone.utc)
         return max(0.0, moment.timestamp() - time.time()), moment.isoformat()

@@ -23,7 +23,7 @@ from tq_core.protocol.result import describe_exception
 from tq_core.runner import narration
 from tq_core.runner.followups import FollowUps
 from tq_core.runner.job import Job, request_of
-from tq_core.timeutil import utc_now_text
+from tq_core.timeutil import now
 from tq_core.tracing import announce_failure
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ class Settler:
         elif job.task_id and self._backend.capabilities.stores:
             # Undecodable, but its id could be read: whoever waits for it gets an answer.
             failure = describe_exception(outcome.error)
-            batch.records.append(ResultRecord(job.task_id, states.FAILURE, failure, date_done=utc_now_text()))
+            batch.records.append(ResultRecord(job.task_id, states.FAILURE, failure, date_done=now().isoformat()))
             batch.jobs.append(job)
         batch.endings.append(Bury(job.tag, outcome.reason, outcome.traceback))
 
@@ -224,7 +224,7 @@ class Settler:
             result,
             traceback,
             [child.as_tuple() for child in request.children] if request.children else (),
-            utc_now_text() if state in states.READY_STATES else None,
+            now().isoformat() if state in states.READY_STATES else None,
             message.group,
             message.parent_id,
             self._extended_fields(job, message) if self._extended else {},
@@ -279,7 +279,7 @@ class Settler:
             narration.ended(job, failed)
             described = describe_exception(error)
             failure = ResultRecord(
-                record.task_id, states.FAILURE, described, failed.traceback, date_done=utc_now_text()
+                record.task_id, states.FAILURE, described, failed.traceback, date_done=now().isoformat()
             )
             self._backend.store([failure])
             batch.parts = [

@@ -24,7 +24,7 @@ from tq_core.protocol.task import MessageReader
 from tq_core.runner.board import BusySlot
 from tq_core.runner.job import Job
 from tq_core.runner.settlement import Settler
-from tq_core.timeutil import utc_now_text
+from tq_core.timeutil import now
 from tq_core.tracing import TaskPlan
 
 if TYPE_CHECKING:
@@ -154,6 +154,6 @@ class Aftermath:
                 error = TimeLimitExceeded(death.overdue[1])
             logger.error("Task %s[%s] raised unexpected: %r", slot.task_name, slot.task_id, error)
             failure = describe_exception(error)
-            records.append(ResultRecord(slot.task_id, states.FAILURE, failure, date_done=utc_now_text()))
+            records.append(ResultRecord(slot.task_id, states.FAILURE, failure, date_done=now().isoformat()))
         if records:
             self._app.backend.store(records)
