@@ -16,8 +16,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
 from tq_core import current, signals
+from tq_core.annotations import annotate
 from tq_core.config.masking import mask_url
-from tq_core.config.settings import Settings
+from tq_core.config.settings import Level, Settings
 from tq_core.contracts.backend import Backend, ResultRecord
 from tq_core.contracts.broker import Broker
 from tq_core.defaults import default_urls
@@ -124,14 +125,15 @@ class Celery:
             ImportError: the module cannot be found.
             ImproperlyConfigured: a value cannot be used.
         """
-        from tq_core.config.sources import load_object
+        from tq_core.config.loading import read
 
         try:
-            load_object(self.conf, obj, namespace=namespace)
+            source = read(obj, namespace=namespace or "")
         except ImportError:
-            if not silent:
-                raise
-        self._settings_changed()
+            if silent:
+                return
+            raise
+        self._adopt([(Level.FILE, source)])
 
     def config_from_envvar(self, variable_name: str, silent: bool = False, force: bool = False) -> bool:
         """Take settings from the module or file that an environment variable names; False when it is not set."""
@@ -158,11 +160,28 @@ class Celery:
         Raises:
             ConfigurationInvalid: lists every mistake with file, line and column.
         """
-        from tq_core.config.sources import load_default
+        from tq_core.config.environment import read_environment
+        from tq_core.config.loading import discover, read
 
-        found = load_default(self.conf, name, plugin_schema=self.plugins.settings_schema)
-        self._settings_changed()
+        found = name if name is not None else discover(os.environ)
+        sources = [] if found is None else [(Level.FILE, read(found))]
+        schema = self.plugins.settings_schema()
+        self.conf.declare(schema)
+        self._adopt([*sources, (Level.ENVIRONMENT, read_environment(os.environ, schema))], schema)
         return found
+
+    def _adopt(self, sources: Iterable[tuple[Level, Any]], schema: Mapping[str, Any] | None = None) -> None:
+        """Take the settings of some sources, or raise with every mistake in any of them."""
+        from tq_core.config.mistake import ConfigurationInvalid
+        from tq_core.config.validation import examine
+
+        examined = [(level, *examine(source, schema)) for level, source in sources]
+        mistakes = [mistake for _, _, _, wrong in examined for mistake in wrong]
+        if mistakes:
+            raise ConfigurationInvalid(mistakes)
+        for level, values, origins, _ in examined:
+            self.conf.adopt_layer(values, origins, level)
+        self._settings_changed()
 
     def add_defaults(self, fun: Any) -> None:
         """Take settings from a mapping, or from a function that returns one."""
@@ -247,9 +266,8 @@ class Celery:
         return instance
 
     def _add(self, task: BaseTask) -> None:
-        from tq_core.config.annotations import annotate
-
-        annotate(task, self.conf.task_annotations)
+        if self._finalized:
+            annotate(task, self.conf.task_annotations)
         self._registry.register(task)
 
     def gen_task_name(self, name: str, module: str) -> str:
@@ -279,12 +297,14 @@ class Celery:
         with self._lock:
             if self._finalized:
                 return
-            self._finalized = True
             from tq_core.canvas import builtin_tasks
 
             builtin_tasks.register(self)
             for connect in current.shared_tasks():
                 connect(self)
+            for task in self._registry.values():
+                annotate(task, self.conf.task_annotations)
+            self._finalized = True
 
     def autodiscover_tasks(
         self,

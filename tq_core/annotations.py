@@ -1,0 +1,41 @@
+"""Applying ``task_annotations``: attributes of tasks set from the configuration."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterable, Mapping
+from types import MethodType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tq_core.task import Task
+
+
+def annotate(task: Task, annotations: Any) -> None:
+    """Set the attributes that annotations give a task; those for its name win over those for ``*``.
+
+    Args:
+        task: the task.
+        annotations: a mapping, an object with ``annotate`` and ``annotate_any``, its dotted path, or some of these.
+    """
+    if not annotations:
+        return
+    entries = annotations if isinstance(annotations, (list, tuple)) else [annotations]
+    for attributes in [a for entry in entries for a in _attributes(task, entry)]:
+        for name, value in attributes.items():
+            # A function becomes a method: handlers are written with ``self``.
+            setattr(task, name, MethodType(value, task) if inspect.isfunction(value) else value)
+
+
+def _attributes(task: Task, entry: Any) -> Iterable[Mapping[str, Any]]:
+    if isinstance(entry, str):
+        module, _, name = entry.replace(":", ".").rpartition(".")
+        entry = getattr(importlib.import_module(module), name)
+    if inspect.isclass(entry):
+        entry = entry()
+    if isinstance(entry, Mapping):
+        found = (entry.get("*"), entry.get(task.name))
+    else:
+        found = (entry.annotate_any() if hasattr(entry, "annotate_any") else None, entry.annotate(task))
+    return [attributes for attributes in found if attributes]
