@@ -297,14 +297,14 @@ class Celery:
         with self._lock:
             if self._finalized:
                 return
+            for task in self._registry.values():
+                annotate(task, self.conf.task_annotations)
+            self._finalized = True
             from tq_core.canvas import builtin_tasks
 
             builtin_tasks.register(self)
             for connect in current.shared_tasks():
                 connect(self)
-            for task in self._registry.values():
-                annotate(task, self.conf.task_annotations)
-            self._finalized = True
 
     def autodiscover_tasks(
         self,

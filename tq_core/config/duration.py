@@ -23,9 +23,7 @@ _ISO = re.compile(
 )
 
 #: The texts that are durations, as a pattern of JSON Schema.
-PATTERN = (
-    r"^\s*(\d+(\.\d+)?|(\d+(\.\d+)?\s*(ms|s|m|h|d|w)\s*)+|P(\d+(\.\d+)?[WD])*(T(\d+(\.\d+)?[HMS])+)?)\s*$"
-)
+PATTERN = r"^\s*(\d+(\.\d+)?|(\d+(\.\d+)?\s*(ms|s|m|h|d|w)\s*)+|P(\d+(\.\d+)?[WD])*(T(\d+(\.\d+)?[HMS])+)?)\s*$"
 
 
 def parse_duration(value: Any) -> float:

@@ -61,9 +61,7 @@ def _number(value: Any) -> int | float | None:
 
 def integer(minimum: int | None = None, maximum: int | None = None) -> Kind:
     """Make the kind of whole numbers from ``minimum`` to ``maximum``, both included."""
-    bounds = {
-        key: bound for key, bound in (("minimum", minimum), ("maximum", maximum)) if bound is not None
-    }
+    bounds = {key: bound for key, bound in (("minimum", minimum), ("maximum", maximum)) if bound is not None}
     expected = "a whole number"
     if minimum is not None and maximum is not None:
         expected += f" from {minimum} to {maximum}"
@@ -72,11 +70,7 @@ def integer(minimum: int | None = None, maximum: int | None = None) -> Kind:
 
     def coerce(value: Any) -> int:
         whole = _whole(value)
-        if (
-            whole is None
-            or (minimum is not None and whole < minimum)
-            or (maximum is not None and whole > maximum)
-        ):
+        if whole is None or (minimum is not None and whole < minimum) or (maximum is not None and whole > maximum):
             raise WrongValue(expected, value)
         return whole
 
@@ -243,9 +237,7 @@ RETRIES = Kind(
 DURATION = Kind("duration", duration.EXPECTED, _DURATION_SCHEMA, _seconds)
 EXPIRY = Kind("duration", duration.EXPECTED, _DURATION_SCHEMA, _expiry)
 SIZE = Kind("size", size.EXPECTED, _SIZE_SCHEMA, size.parse_size)
-KILOBYTES = Kind(
-    "size in KiB", "a number of KiB, 1 or more, or a text such as '200MiB'", _SIZE_SCHEMA, _kilobytes
-)
+KILOBYTES = Kind("size in KiB", "a number of KiB, 1 or more, or a text such as '200MiB'", _SIZE_SCHEMA, _kilobytes)
 MAPPING = Kind("mapping", "a mapping", {"type": "object"}, _mapping, structured=True)
 NAMES = Kind(
     "list of texts",
@@ -271,9 +263,7 @@ RATE = Kind(
     {"anyOf": [{"type": "string", "pattern": _RATE}, {"type": "number", "minimum": 0}]},
     _rate,
 )
-TIMEZONE = Kind(
-    "time zone", "the name of a time zone, such as 'Europe/Oslo' or 'UTC'", {"type": "string"}, _timezone
-)
+TIMEZONE = Kind("time zone", "the name of a time zone, such as 'Europe/Oslo' or 'UTC'", {"type": "string"}, _timezone)
 REFERENCE = Kind(
     "dotted path", "the dotted path of a class or function, or the object itself", {"type": "string"}, _reference
 )

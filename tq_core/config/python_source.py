@@ -126,7 +126,9 @@ def _looks_like_a_setting(key: str, value: Any) -> bool:
 def _assignments(tree: ast.Module, file: str) -> dict[str, Position]:
     found = {}
     for node in ast.walk(tree):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
         for target in targets:
             if isinstance(target, ast.Name):
                 found[target.id] = Position(file, target.lineno, target.col_offset + 1)

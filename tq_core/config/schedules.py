@@ -37,9 +37,7 @@ _FIVE = re.compile(r"\s*\S+(\s+\S+){4}\s*")
 _ENTRY_KEYS = ("task", "schedule", "args", "kwargs", "options", "relative", "enabled")
 _CRONTAB_KEYS = (*CRONTAB_FIELDS, "timezone")
 
-_PERIOD: dict[str, Any] = {
-    "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": duration.PATTERN}]
-}
+_PERIOD: dict[str, Any] = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": duration.PATTERN}]}
 _CRON_FIELD = {
     "anyOf": [
         {"type": "string", "pattern": _FIELD},

@@ -28,9 +28,7 @@ _WORDS = {
 }
 
 
-def checked_values(
-    source: Source, plugin_settings: _Properties | None = None
-) -> tuple[dict[str, Any], dict[str, str]]:
+def checked_values(source: Source, plugin_settings: _Properties | None = None) -> tuple[dict[str, Any], dict[str, str]]:
     """Check a source and read its values.
 
     Args:

@@ -34,9 +34,7 @@ class MsgpackSerializer(Serializer):
         try:
             data: bytes = self._pack(value, use_bin_type=True)
         except Exception as error:  # TypeError, OverflowError, ValueError, and surrogates
-            raise EncodeError(
-                f"msgpack cannot hold this value: {type(error).__name__}: {error!s:.200}"
-            ) from error
+            raise EncodeError(f"msgpack cannot hold this value: {type(error).__name__}: {error!s:.200}") from error
         return data
 
     def loads(self, data: bytes) -> Any:

@@ -22,9 +22,7 @@ class YAMLSerializer(Serializer):
         try:
             return yaml.safe_dump(_listed(value), allow_unicode=False).encode("utf-8")
         except Exception as error:  # RepresenterError, RecursionError, and what a foreign __repr__ raises
-            raise EncodeError(
-                f"YAML cannot hold this value: {type(error).__name__}: {error!s:.200}"
-            ) from error
+            raise EncodeError(f"YAML cannot hold this value: {type(error).__name__}: {error!s:.200}") from error
 
     def loads(self, data: bytes) -> Any:
         """Read a text; see :meth:`Serializer.loads`."""
@@ -34,9 +32,7 @@ class YAMLSerializer(Serializer):
             # Anchors would let a few bytes unfold to gigabytes; safe_dump writes them only for shared parts,
             # which then are shared here too, so reading costs no more than the text is long.
             return yaml.safe_load(bytes(data))
-        except (
-            Exception
-        ) as error:  # the parser has many errors of its own, and malformed scalars raise others
+        except Exception as error:  # the parser has many errors of its own, and malformed scalars raise others
             raise DecodeError(f"YAML cannot be read: {type(error).__name__}: {error!s:.200}") from error
 
 
