@@ -12,12 +12,12 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from tq_core import current, signals
-from tq_core.errors import BrokerUnavailable, ImproperlyConfigured
+from tq_core.errors import BrokerUnavailable, ImproperlyConfigured, PublishError
 from tq_core.message import Message
 from tq_core.protocol import task_v1, task_v2
 from tq_core.protocol.task_v2 import TaskCall
 from tq_core.results.async_result import AsyncResult
-from tq_core.retry import call_until
+from tq_core.retry import delays
 from tq_core.timeutil import unix_from_iso
 
 if TYPE_CHECKING:
@@ -118,16 +118,28 @@ class Producer:
         """
         if not messages:
             return
-        publish = self._app.broker.publish
         retries = self._retries if options is None else options.get("retry", self._retries)
-        try:
-            publish(messages)
-        except BrokerUnavailable:
-            if not retries:
-                raise
-            call_until(time.monotonic() + self._bound, lambda: publish(messages), catch=BrokerUnavailable)
+        if retries:
+            self._publish_insistently(messages)
+        else:
+            self._app.broker.publish(messages)
         if signals.after_task_publish.receivers:
             self._announce(messages)
+
+    def _publish_insistently(self, messages: Sequence[Message]) -> None:
+        deadline = time.monotonic() + self._bound
+        waits = delays()
+        while True:
+            try:
+                return self._app.broker.publish(messages)
+            except (BrokerUnavailable, PublishError) as error:
+                # What may have arrived is not sent again: that could run a task twice.
+                wait = next(waits)
+                if getattr(error, "maybe_sent", False) or time.monotonic() + wait >= deadline:
+                    raise
+                if isinstance(error, PublishError) and error.unsent:
+                    messages = [message for message in messages if message.id in error.unsent]
+                time.sleep(wait)
 
     def encode(
         self,

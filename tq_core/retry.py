@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import random
-import time
-from collections.abc import Callable, Iterator
-from typing import TypeVar
-
-Answer = TypeVar("Answer")
+from collections.abc import Iterator
 
 
 def backoff(factor: float, retries: int, maximum: float, jitter: bool) -> float:
@@ -30,31 +26,3 @@ def delays(first: float = 0.05, step: float = 2.0, most: float = 2.0) -> Iterato
         yield wait * random.uniform(0.75, 1.0)
         wait = min(most, wait * step)
 
-
-def call_until(
-    deadline: float,
-    function: Callable[[], Answer],
-    *,
-    catch: type[Exception],
-    waits: Iterator[float] | None = None,
-) -> Answer:
-    """Call ``function`` until it answers or the deadline is near.
-
-    Args:
-        deadline: monotonic seconds after which the last error is raised.
-        function: what to call.
-        catch: the error that means "try again".
-        waits: seconds between tries; growing ones by default.
-
-    Raises:
-        Exception: the last error of type ``catch``, or any other at once.
-    """
-    waits = delays() if waits is None else waits
-    while True:
-        try:
-            return function()
-        except catch:
-            wait = next(waits)
-            if time.monotonic() + wait >= deadline:
-                raise
-            time.sleep(wait)
