@@ -80,9 +80,7 @@ def to_unix(moment: datetime, *, local: bool = False) -> float:
             try:
                 return moment.timestamp()
             except (OverflowError, OSError) as error:
-                raise ValueError(
-                    f"{moment.isoformat()} is outside of what this machine's zone covers"
-                ) from error
+                raise ValueError(f"{moment.isoformat()} is outside what the local zone covers") from error
         moment = moment.replace(tzinfo=UTC)
     return (moment - EPOCH).total_seconds()
 
