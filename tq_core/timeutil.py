@@ -60,7 +60,9 @@ def _parse(text: str) -> datetime:
         offset = timedelta(hours=int(off_h), minutes=int(off_m or 0), seconds=int(off_s or 0))
         zone = timezone(-offset if sign == "-" else offset)
     micro = int((fraction or "0")[:6].ljust(6, "0"))
-    return datetime(int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0), micro, zone)
+    return datetime(
+        int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0), micro, zone
+    )
 
 
 def to_unix(moment: datetime, *, local: bool = False) -> float:
@@ -78,7 +80,7 @@ def to_unix(moment: datetime, *, local: bool = False) -> float:
             try:
                 return moment.timestamp()
             except (OverflowError, OSError) as error:
-                raise ValueError(f"{moment.isoformat()} is outside of what this machine's zone covers") from error
+                raise ValueError(f"{moment.isoformat()} is outside what the local zone covers") from error
         moment = moment.replace(tzinfo=UTC)
     return (moment - EPOCH).total_seconds()
 

@@ -1,12 +1,12 @@
 """JSON in the dialect of kombu, as fast as msgspec and as exact as the standard library.
 
-A value JSON has no form for travels as a map of exactly two keys, ``{"__type__": word, "__value__": form}``: see
-:data:`_READERS` for the words. msgspec has forms of its own for such values and differs in some corners, so it
-is used only where both agree:
+A value JSON has no form for travels as a map of exactly two keys, ``{"__type__": word, "__value__": form}``;
+:data:`_READERS` has the words. msgspec has forms of its own for such values and differs in some corners, so
+it is used only where both agree:
 
-- *writing*: msgspec's text is kept when every part of the value is a plain ``str``, ``int``, ``bool``, ``None``, finite
-  ``float``, ``list``, ``tuple`` or ``dict`` with text keys. Anything else is written by the standard library: other
-  keys, subclasses, NaN and Infinity, lone surrogates, dates, objects with ``__json__``.
+- *writing*: msgspec's text is kept when every part of the value is a plain ``str``, ``int``, ``bool``,
+  ``None``, finite ``float``, ``list``, ``tuple`` or ``dict`` with text keys. Anything else is written by the
+  standard library: other keys, subclasses, NaN and Infinity, lone surrogates, dates, objects with ``__json__``.
 - *reading*: msgspec's value is kept unless it fails or the text may hold a wrapped value.
 """
 
@@ -135,7 +135,7 @@ class JSONSerializer(Serializer):
         """Write a value.
 
         Raises:
-            EncodeError: a part of it has no JSON form; the text has its type and place, like ``args[0]['x']``.
+            EncodeError: a part of it has no JSON form; the text has its type and place (``args[0]['x']``).
         """
         if _fast_write is not None:
             try:
@@ -188,8 +188,8 @@ def _complaint(value: Any, error: Exception) -> str:
     kind = type(culprit)
     reason = f" ({type(error).__name__}: {error!s:.200})" if not isinstance(error, TypeError) else ""
     return (
-        f"JSON has no form for {kind.__module__}.{kind.__qualname__}, found at {where}{reason}; pass plain values, "
-        f"give the class a __json__ method, or choose another task_serializer"
+        f"JSON has no form for {kind.__module__}.{kind.__qualname__}, found at {where}{reason}; "
+        f"pass plain values, give the class a __json__ method, or choose another task_serializer"
     )
 
 

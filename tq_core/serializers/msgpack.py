@@ -34,14 +34,14 @@ class MsgpackSerializer(Serializer):
         try:
             data: bytes = self._pack(value, use_bin_type=True)
         except Exception as error:  # TypeError, OverflowError, ValueError, and surrogates
-            raise EncodeError(f"msgpack cannot hold this value: {type(error).__name__}: {error!s:.200}") from error
+            raise EncodeError(f"msgpack cannot hold it: {type(error).__name__}: {error!s:.200}") from error
         return data
 
     def loads(self, data: bytes) -> Any:
         """Read a value; see :meth:`Serializer.loads`."""
         try:
-            # Peers in other languages use number keys, which strict mode would refuse; the unpacker itself bounds
-            # the length of every part by the length of the data, so no header can make it allocate more.
+            # Peers in other languages use number keys, which strict mode would refuse. The unpacker bounds the
+            # length of every part by the length of the data, so no header can make it allocate more.
             return self._unpack(data, raw=False, strict_map_key=False)
         except Exception as error:  # malformed data raises ValueError's kin, TypeError and more
             raise DecodeError(f"msgpack cannot be read: {type(error).__name__}: {error!s:.200}") from error

@@ -22,7 +22,7 @@ class PickleSerializer(Serializer):
         try:
             return pickle.dumps(value, protocol=4)  # the oldest supported peers read 4
         except Exception as error:  # __reduce__ is foreign code
-            raise EncodeError(f"pickle cannot hold this value: {type(error).__name__}: {error!s:.200}") from error
+            raise EncodeError(f"pickle cannot hold it: {type(error).__name__}: {error!s:.200}") from error
 
     def loads(self, data: bytes) -> Any:
         """Read a pickle; see :meth:`Serializer.loads`."""

@@ -21,7 +21,7 @@ class RawSerializer(Serializer):
             return value.encode("utf-8", "surrogatepass")
         if isinstance(value, (bytes, bytearray, memoryview)):
             return bytes(value)
-        raise EncodeError(f"the serializer raw takes bytes or text, not {type(value).__name__}; encode it before")
+        raise EncodeError(f"the serializer raw takes bytes or text, not {type(value).__name__}; encode it")
 
     def loads(self, data: bytes) -> Any:
         """Return the bytes."""

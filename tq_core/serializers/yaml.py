@@ -22,17 +22,17 @@ class YAMLSerializer(Serializer):
         try:
             return yaml.safe_dump(_listed(value), allow_unicode=False).encode("utf-8")
         except Exception as error:  # RepresenterError, RecursionError, and what a foreign __repr__ raises
-            raise EncodeError(f"YAML cannot hold this value: {type(error).__name__}: {error!s:.200}") from error
+            raise EncodeError(f"YAML cannot hold it: {type(error).__name__}: {error!s:.200}") from error
 
     def loads(self, data: bytes) -> Any:
         """Read a text; see :meth:`Serializer.loads`."""
         import yaml
 
         try:
-            # Anchors would let a few bytes unfold to gigabytes; safe_dump writes them only for shared parts,
-            # which then are shared here too, so reading costs no more than the text is long.
+            # Anchors unfold to shared objects: a few bytes may describe a tree of billions of parts that takes
+            # no memory here. Whoever walks a foreign value must not visit a shared part twice.
             return yaml.safe_load(bytes(data))
-        except Exception as error:  # the parser has many errors of its own, and malformed scalars raise others
+        except Exception as error:  # the parser has many errors of its own, and malformed scalars others
             raise DecodeError(f"YAML cannot be read: {type(error).__name__}: {error!s:.200}") from error
 
 
