@@ -37,6 +37,11 @@ _ALIVE = sa.select(consumer.c.id).where(consumer.c.id == sa.bindparam("fence"))
 _ALL = sa.select(consumer.c.id, consumer.c.beats, consumer.c.machine, consumer.c.pid, consumer.c.started)
 _STRIKE = sa.delete(consumer).where(consumer.c.id == sa.bindparam("fence"))
 _NAMED = sa.select(consumer.c.id).where(consumer.c.consumer_id == sa.bindparam("consumer_id"))
+_HOLDS = (
+    sa.select(message.c.queue, sa.func.count())
+    .where(message.c.owner == sa.bindparam("fence"))
+    .group_by(message.c.queue)
+)
 _RETURN_HELD = (
     sa.update(message)
     .where(message.c.owner == sa.bindparam("fence"), message.c.state == HELD)
@@ -97,7 +102,7 @@ def is_registered(session: Session, fence: int) -> bool:
     return session.run(_ALIVE, fence=fence).fetchone() is not None
 
 
-def strike(session: Session, fence: int, *, counted: bool) -> int:
+def strike(session: Session, fence: int, *, counted: bool) -> dict[str, int]:
     """End a registration and return its messages; begun ones become orphans. Needs a transaction.
 
     Args:
@@ -106,10 +111,12 @@ def strike(session: Session, fence: int, *, counted: bool) -> int:
         counted: False takes this delivery off the counter of messages that were only held.
 
     Returns:
-        how many messages went back.
+        how many messages went back, by queue.
     """
-    returned = session.run(_RETURN_HELD, fence=fence, uncount=0 if counted else 1).rowcount
-    returned += session.run(_RETURN_BEGUN, fence=fence).rowcount
+    returned = dict(session.run(_HOLDS, fence=fence).fetchall())
+    if returned:
+        session.run(_RETURN_HELD, fence=fence, uncount=0 if counted else 1)
+        session.run(_RETURN_BEGUN, fence=fence)
     session.run(_STRIKE, fence=fence)
     return returned
 
@@ -141,8 +148,8 @@ class Observer:
         self._seen: dict[int, tuple[int, float]] = {}
         self._looked_at = time.monotonic()
 
-    def look(self) -> int:
-        """Look at every consumer once; fence those found dead and return how many messages that brought back.
+    def look(self) -> dict[str, int]:
+        """Look at every consumer once; fence those found dead and return what that brought back, by queue.
 
         Raises:
             BrokerUnavailable: the database cannot be used.
@@ -159,13 +166,17 @@ class Observer:
             if silent >= self._lease or (machine and machine == _machine() and _started(pid) != started):
                 dead.append((fence, beats))
         self._seen = seen
-        return sum(self._bury(fence, beats) for fence, beats in dead)
+        returned: dict[str, int] = {}
+        for fence, beats in dead:
+            for queue, count in self._fence(fence, beats).items():
+                returned[queue] = returned.get(queue, 0) + count
+        return returned
 
-    def _bury(self, fence: int, beats: int) -> int:
-        def work(session: Session) -> int:
+    def _fence(self, fence: int, beats: int) -> dict[str, int]:
+        def work(session: Session) -> dict[str, int]:
             for row in session.run(_ALL).fetchall():
                 if row[0] == fence and row[1] == beats:  # it may have shown itself at the last moment
                     return strike(session, fence, counted=True)
-            return 0
+            return {}
 
         return self._database.write(work)

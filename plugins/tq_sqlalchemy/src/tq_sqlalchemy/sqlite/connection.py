@@ -78,8 +78,8 @@ def make_engine(url: sa.URL, options: Mapping[str, Any]) -> sa.Engine:
 def open_connection(engine: sa.Engine) -> sqlite3.Connection:
     """Open a connection that belongs to the caller alone."""
     fairy = engine.raw_connection()
-    fairy.detach()
     connection = fairy.driver_connection
+    fairy.detach()
     assert isinstance(connection, sqlite3.Connection)
     return connection
 
