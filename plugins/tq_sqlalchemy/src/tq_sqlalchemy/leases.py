@@ -1,0 +1,182 @@
+"""Who is alive: registrations of consumers, and the return of what the dead ones held.
+
+A consumer raises a counter, its *beats*, while it lives. Whoever receives looks at all counters about once a second, and a
+counter that stood still for the lease by the observer's own monotonic clock belongs to a dead consumer: no clock
+is compared between processes, and no setting of the wall clock matters. On the same machine a process
+that no longer exists is seen at once.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from tq_sqlalchemy.models import BEGUN, HELD, READY, consumer, message
+
+if TYPE_CHECKING:
+    from tq_sqlalchemy.session import Database, Session
+
+#: Most seconds between two looks that count as observed; more means that the observer itself stood still.
+LONGEST_GAP = 2.0
+
+_REGISTER = sa.insert(consumer).values(
+    consumer_id=sa.bindparam("consumer_id"),
+    beats=0,
+    machine=sa.bindparam("machine"),
+    pid=sa.bindparam("pid"),
+    started=sa.bindparam("started"),
+)
+_BEAT = (
+    sa.update(consumer).where(consumer.c.id == sa.bindparam("fence")).values(beats=consumer.c.beats + 1)
+)
+_ALIVE = sa.select(consumer.c.id).where(consumer.c.id == sa.bindparam("fence"))
+_ALL = sa.select(consumer.c.id, consumer.c.beats, consumer.c.machine, consumer.c.pid, consumer.c.started)
+_STRIKE = sa.delete(consumer).where(consumer.c.id == sa.bindparam("fence"))
+_NAMED = sa.select(consumer.c.id).where(consumer.c.consumer_id == sa.bindparam("consumer_id"))
+_HOLDS = (
+    sa.select(message.c.queue, sa.func.count())
+    .where(message.c.owner == sa.bindparam("fence"))
+    .group_by(message.c.queue)
+)
+_RETURN_HELD = (
+    sa.update(message)
+    .where(message.c.owner == sa.bindparam("fence"), message.c.state == HELD)
+    .values(
+        state=READY, owner=None, turn=None, delivery_count=message.c.delivery_count - sa.bindparam("uncount")
+    )
+)
+_RETURN_BEGUN = (
+    sa.update(message)
+    .where(message.c.owner == sa.bindparam("fence"), message.c.state == BEGUN)
+    .values(state=READY, owner=None, turn=None, orphaned=1)
+)
+_HAND_ON = (
+    sa.update(message)
+    .where(message.c.owner == sa.bindparam("fence"))
+    .values(owner=sa.bindparam("heir"), turn=0)
+)
+
+
+@lru_cache(maxsize=1)
+def _machine() -> str:
+    """Name this boot of this machine and this process namespace, or nothing where that cannot be known."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            boot = file.read().strip()
+        return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> str | None:
+    """Return the tick at which process ``pid`` started, or None when there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # A zombie runs nothing any more; its parent may take its time to notice.
+    return None if fields[0] in {b"Z", b"X"} else fields[19].decode()
+
+
+def register(session: Session, consumer_id: str) -> int:
+    """Register a consumer of this process and return its fencing token."""
+    machine, pid = _machine(), os.getpid()
+    started = (_started(pid) or "") if machine else ""
+    cursor = session.run(_REGISTER, consumer_id=consumer_id, machine=machine, pid=pid, started=started)
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def beat(session: Session, fence: int) -> bool:
+    """Show that the consumer lives; False when it was fenced."""
+    return session.run(_BEAT, fence=fence).rowcount == 1
+
+
+def is_registered(session: Session, fence: int) -> bool:
+    """True unless the consumer was fenced."""
+    return session.run(_ALIVE, fence=fence).fetchone() is not None
+
+
+def strike(session: Session, fence: int, *, counted: bool) -> dict[str, int]:
+    """End a registration and return its messages; begun ones become orphans. Needs a transaction.
+
+    Args:
+        session: in a transaction.
+        fence: whose.
+        counted: False takes this delivery off the counter of messages that were only held.
+
+    Returns:
+        how many messages went back, by queue.
+    """
+    returned = dict(session.run(_HOLDS, fence=fence).fetchall())
+    if returned:
+        session.run(_RETURN_HELD, fence=fence, uncount=0 if counted else 1)
+        session.run(_RETURN_BEGUN, fence=fence)
+    session.run(_STRIKE, fence=fence)
+    return returned
+
+
+def inherit(session: Session, consumer_id: str) -> int:
+    """Move everything ``consumer_id`` holds to a new registration, fence the old one, and return the new fence.
+
+    Needs a transaction.
+    """
+    old = [row[0] for row in session.run(_NAMED, consumer_id=consumer_id).fetchall()]
+    heir = register(session, f"heir of {consumer_id}")
+    for fence in old:
+        session.run(_HAND_ON, fence=fence, heir=heir)
+        session.run(_STRIKE, fence=fence)
+    return heir
+
+
+class Observer:
+    """Sees consumers die. Belongs to one thread.
+
+    Args:
+        database: where they are registered.
+        lease: seconds of silence that mean death.
+    """
+
+    def __init__(self, database: Database, lease: float) -> None:
+        self._database = database
+        self._lease = lease
+        self._seen: dict[int, tuple[int, float]] = {}
+        self._looked_at = time.monotonic()
+
+    def look(self) -> dict[str, int]:
+        """Look at every consumer once; fence those found dead and return what that brought back, by queue.
+
+        Raises:
+            BrokerUnavailable: the database cannot be used.
+        """
+        now = time.monotonic()
+        gap = min(now - self._looked_at, LONGEST_GAP)
+        self._looked_at = now
+        rows = self._database.read(lambda session: session.run(_ALL).fetchall())
+        seen, dead = {}, []
+        for fence, beats, machine, pid, started in rows:
+            before = self._seen.get(fence)
+            silent = before[1] + gap if before is not None and before[0] == beats else 0.0
+            seen[fence] = (beats, silent)
+            if silent >= self._lease or (machine and machine == _machine() and _started(pid) != started):
+                dead.append((fence, beats))
+        self._seen = seen
+        returned: dict[str, int] = {}
+        for fence, beats in dead:
+            for queue, count in self._fence(fence, beats).items():
+                returned[queue] = returned.get(queue, 0) + count
+        return returned
+
+    def _fence(self, fence: int, beats: int) -> dict[str, int]:
+        def work(session: Session) -> dict[str, int]:
+            for row in session.run(_ALL).fetchall():
+                if row[0] == fence and row[1] == beats:  # it may have shown itself at the last moment
+                    return strike(session, fence, counted=True)
+            return {}
+
+        return self._database.write(work)

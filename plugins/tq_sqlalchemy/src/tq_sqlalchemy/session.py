@@ -1,0 +1,274 @@
+"""Connections of one process: one per thread, none across a fork, every call bounded in time.
+
+Two facts about SQLite shape this file. A process that forks hands its child SQLite's belief to hold locks which the
+child does not hold; so connections at rest are closed before a fork, and one that cannot be is never touched by the
+child, not even to close it. And SQLite lets writers wait by sleeping; so the threads of a process queue for
+an ordinary lock first, and processes try again after fractions of a millisecond.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+from weakref import WeakSet, WeakValueDictionary
+
+import sqlalchemy as sa
+
+from tq_core.errors import TQError
+from tq_sqlalchemy.address import Address
+from tq_sqlalchemy.migrations import migrate
+from tq_sqlalchemy.sqlite.connection import ERRORS, explain, is_busy, make_engine, open_connection
+
+T = TypeVar("T")
+
+
+class WriteTurn:
+    """A lock that queues the writers of one process for one file."""
+
+    __slots__ = ("__weakref__", "lock")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
+# What is one per process by nature: forks and the writers of a file concern every object of the process.
+_TURNS: WeakValueDictionary[tuple[int, str], WriteTurn] = WeakValueDictionary()
+_SESSIONS: WeakSet[Session] = WeakSet()
+_GUARD = threading.Lock()
+_INHERITED: list[object] = []
+
+
+class Session:
+    """One thread's connection. ``raw`` is SQLite's, in autocommit mode."""
+
+    __slots__ = ("__weakref__", "_statements", "engine", "in_use", "raw")
+
+    def __init__(self, engine: sa.Engine, statements: dict[Any, tuple[str, tuple[str, ...], dict[str, Any]]]) -> None:
+        self.engine = engine
+        self.raw: sqlite3.Connection | None = None
+        self.in_use = threading.Lock()
+        self._statements = statements
+
+    def open(self) -> sqlite3.Connection:
+        """Return the connection, opened if it is not."""
+        if self.raw is None:
+            self.raw = open_connection(self.engine)
+        return self.raw
+
+    def run(self, statement: sa.Executable, **parameters: Any) -> sqlite3.Cursor:
+        """Execute a Core statement, compiled once; values go to the driver as they are."""
+        found = self._statements.get(statement)
+        if found is None:
+            compiled = statement.compile(dialect=self.engine.dialect)  # type: ignore[attr-defined]  # every Executable has it
+            found = (str(compiled), tuple(compiled.positiontup), dict(compiled.params))
+            self._statements[statement] = found
+        sql, names, values = found
+        if parameters:
+            values = values | parameters
+        return self.open().execute(sql, [values[name] for name in names])
+
+    def close(self) -> None:
+        """Close the connection; the next use opens another."""
+        raw, self.raw = self.raw, None
+        if raw is not None:
+            raw.close()
+
+
+class _Process:
+    """What belongs to one process: its threads' sessions and its turn to write."""
+
+    __slots__ = ("local", "migrated", "pid", "sessions", "turn")
+
+    def __init__(self, path: str) -> None:
+        self.pid = os.getpid()
+        self.local = threading.local()
+        self.sessions: WeakSet[Session] = WeakSet()
+        self.migrated = False
+        with _GUARD:
+            key = (self.pid, path)
+            turn = _TURNS.get(key)
+            if turn is None:
+                turn = _TURNS[key] = WriteTurn()
+        self.turn = turn
+
+
+class Database:
+    """A database file, used from any thread of any process.
+
+    Args:
+        address: which one.
+        unavailable: the error to raise when it cannot be used.
+        busy_timeout: seconds a call may wait for other writers.
+        engine_options: passed to ``create_engine``.
+        engine_callback: called once with the engine (``database_engine_callback``).
+        schema: ``(component, tables)`` to create or upgrade at the first use, or None.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        unavailable: type[TQError],
+        busy_timeout: float,
+        engine_options: Mapping[str, Any],
+        engine_callback: Callable[[sa.Engine], object] | None = None,
+        schema: Sequence[tuple[str, sa.MetaData]] = (),
+    ) -> None:
+        self.address = address
+        self.unavailable = unavailable
+        self.busy_timeout = busy_timeout
+        self.engine = make_engine(address.url, engine_options)
+        if engine_callback is not None:
+            engine_callback(self.engine)
+        self._schema = schema
+        self._statements: dict[Any, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
+        self._process = _Process(str(address.path))
+
+    def read(self, work: Callable[[Session], T]) -> T:
+        """Run ``work`` without a transaction of its own. It may run again when it finds the file busy."""
+        return self._run(work, False, False)
+
+    def once(self, work: Callable[[Session], T]) -> T:
+        """Run ``work``, which writes with a single statement; that statement is its transaction."""
+        return self._run(work, True, False)
+
+    def write(self, work: Callable[[Session], T]) -> T:
+        """Run ``work`` in one transaction: all of it happens or, when it raises, nothing.
+
+        Raises:
+            TQError: the ``unavailable`` error, after ``busy_timeout`` or at once where waiting is no help.
+        """
+        return self._run(work, True, True)
+
+    def connect(self) -> None:
+        """Make sure the file can be used and its tables are there."""
+        self.read(lambda session: session.open().execute("SELECT 1").fetchone())
+
+    def close(self) -> None:
+        """Close the connections this process opened."""
+        process = self._process
+        if process.pid != os.getpid():
+            return
+        for session in list(process.sessions):
+            if session.in_use.acquire(timeout=self.busy_timeout):
+                try:
+                    session.close()
+                except ERRORS:  # a connection that cannot be closed is of no further use either
+                    pass
+                finally:
+                    session.in_use.release()
+        self.engine.dispose()
+
+    def _session(self) -> Session:
+        process = self._process
+        if process.pid != os.getpid():
+            # Closing the parent's connections here would drop the locks this process takes on the same file.
+            _INHERITED.append(process)
+            migrated = process.migrated
+            process = self._process = _Process(str(self.address.path))
+            process.migrated = migrated
+        session: Session | None = getattr(process.local, "session", None)
+        if session is None:
+            session = Session(self.engine, self._statements)
+            with _GUARD:
+                process.sessions.add(session)
+                _SESSIONS.add(session)
+            process.local.session = session
+        if not process.migrated:
+            self._migrate(session)
+            process.migrated = True
+        return session
+
+    def _migrate(self, session: Session) -> None:
+        def upgrade(_session: Session) -> None:
+            with self.engine.connect() as connection:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                try:
+                    for component, tables in self._schema:
+                        migrate(connection, component, tables, str(self.address))
+                except BaseException:
+                    connection.exec_driver_sql("ROLLBACK")
+                    raise
+                connection.exec_driver_sql("COMMIT")
+
+        if self._schema:
+            self._insist(session, upgrade, True, False)
+
+    def _run(self, work: Callable[[Session], T], writes: bool, transaction: bool) -> T:
+        return self._insist(self._session(), work, writes, transaction)
+
+    def _insist(self, session: Session, work: Callable[[Session], T], writes: bool, transaction: bool) -> T:
+        pause, deadline = 0.0001, None
+        while True:
+            try:
+                return self._attempt(session, work, writes, transaction)
+            except (*ERRORS, sa.exc.DBAPIError) as error:
+                cause = error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig else error
+                if not is_busy(cause):
+                    raise self.unavailable(explain(cause, self.address.path)) from cause
+                now = time.monotonic()
+                if deadline is None:
+                    deadline = now + self.busy_timeout
+                elif now >= deadline:
+                    raise self.unavailable(
+                        f"{self.address} was locked by another process for {self.busy_timeout:g} s; "
+                        "look for a program that keeps a transaction open"
+                    ) from cause
+            time.sleep(pause * (0.5 + random.random()))
+            pause = min(pause * 2, 0.005)
+
+    def _attempt(self, session: Session, work: Callable[[Session], T], writes: bool, transaction: bool) -> T:
+        turn = self._process.turn.lock if writes else None
+        if turn is not None and not turn.acquire(timeout=self.busy_timeout):
+            raise self.unavailable(f"{self.address} is being written by another thread for too long; try again")
+        try:
+            with session.in_use:
+                if not transaction:
+                    return work(session)
+                raw = session.open()
+                raw.execute("BEGIN IMMEDIATE")
+                try:
+                    result = work(session)
+                    raw.execute("COMMIT")
+                except BaseException:
+                    if raw.in_transaction:
+                        raw.execute("ROLLBACK")
+                    raise
+                return result
+        finally:
+            if turn is not None:
+                turn.release()
+
+
+# --- forks -----------------------------------------------------------------------------------------------
+
+_HALTED: list[Session] = []
+
+
+def _before_fork() -> None:
+    _GUARD.acquire()
+    for session in list(_SESSIONS):
+        # A call in flight is bounded, but a fork should not wait long for it: then the connection is
+        # inherited, and kept alive untouched in the child.
+        if session.in_use.acquire(timeout=1.0):
+            _HALTED.append(session)
+            try:
+                session.close()
+            except ERRORS:  # left open is what the child copes with anyway
+                pass
+
+
+def _after_fork() -> None:
+    for session in _HALTED:
+        session.in_use.release()
+    _HALTED.clear()
+    _GUARD.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

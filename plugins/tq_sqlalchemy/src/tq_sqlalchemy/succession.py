@@ -1,0 +1,49 @@
+"""What a dead consumer left, in the hands of whoever saw it die."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tq_core.contracts.broker import Settlement, Succession
+from tq_core.errors import BrokerError
+from tq_core.message import Delivery, Message
+from tq_sqlalchemy.holding import Holding
+from tq_sqlalchemy.models import BEGUN
+from tq_sqlalchemy.session import Database
+
+_HELD = f"""
+SELECT priority, id, delivery_count, orphaned OR state = {BEGUN}, task_id, due, content_type, content_encoding, properties,
+    headers, body, queue
+FROM tq_message WHERE owner = ? ORDER BY id
+"""
+
+
+class DatabaseSuccession(Succession):
+    """A succession. Its own lease is not renewed: when its owner dies as well, the messages go back by themselves."""
+
+    def __init__(self, database: Database, holding: Holding) -> None:
+        self._database = database
+        self._holding = holding
+        self._closed = False
+
+    def held(self) -> list[Delivery]:
+        rows = self._database.read(
+            lambda session: session.open().execute(_HELD, (self._holding.fence,)).fetchall()
+        )
+        deliveries: list[Delivery] = []
+        for *row, queue in rows:
+            deliveries += self._holding.adopt(queue, 0, [row])
+        return deliveries
+
+    def settle(self, settlements: Sequence[Settlement], follow_ups: Sequence[Message] = ()) -> Sequence[Any]:
+        return self._holding.settle(settlements, follow_ups)
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._holding.give_back(counted=True)
+        except BrokerError:  # then the heir's lease runs out instead
+            pass
