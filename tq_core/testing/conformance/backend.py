@@ -35,7 +35,7 @@ def part(group_id: str, index: int, **fields: Any) -> ChordPart:
 class BackendConformance:
     """Every promise of :mod:`tq_core.contracts.backend` that can be seen from outside.
 
-    Override ``backend``: an empty backend with the JSON serializer. Override ``other`` where it is ``shared``:
+    Override ``backend``: empty, with the JSON serializer. Override ``other`` where it is ``shared``:
     a second connection to the same store. Override ``short_lived`` where records expire: an empty backend
     whose results live half a second.
     """
