@@ -398,7 +398,7 @@ class Celery:
         return self.plugins.open_backend(
             url,
             settings=conf.with_defaults(),
-            serializer=self.serializers.by_name(conf.result_serializer),
+            serializer=self.serializers.get(conf.result_serializer),
             accept=self.serializers.accept(conf.accept_content if accepted is None else accepted),
             node=self.node,
         )

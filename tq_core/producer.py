@@ -202,7 +202,7 @@ class Producer:
             user_headers=options.get("headers"),
         )
         headers, body = self._protocol.build(call)
-        serializer = app.serializers.by_name(options.get("serializer") or conf.task_serializer)
+        serializer = app.serializers.get(options.get("serializer") or conf.task_serializer)
         if signals.before_task_publish.receivers:
             signals.before_task_publish.send(
                 name, body=body, headers=headers, properties={}, exchange=options.get("exchange"),
