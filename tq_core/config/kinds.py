@@ -16,7 +16,9 @@ _WORDS = {
     **dict.fromkeys(("false", "no", "off", "0"), False),
 }
 _RATE = r"^\s*\d+(\.\d+)?\s*(/\s*(s|m|h))?\s*$"
-_DURATION_SCHEMA = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": duration.PATTERN}]}
+_DURATION_SCHEMA = {
+    "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": duration.PATTERN}]
+}
 _SIZE_SCHEMA = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": size.PATTERN}]}
 _STRINGS_SCHEMA = {"type": "array", "items": {"type": "string"}}
 
@@ -61,9 +63,7 @@ def _number(value: Any) -> int | float | None:
 
 def integer(minimum: int | None = None, maximum: int | None = None) -> Kind:
     """Make the kind of whole numbers from ``minimum`` to ``maximum``, both included."""
-    bounds = {
-        key: bound for key, bound in (("minimum", minimum), ("maximum", maximum)) if bound is not None
-    }
+    bounds = {key: bound for key, bound in (("minimum", minimum), ("maximum", maximum)) if bound is not None}
     expected = "a whole number"
     if minimum is not None and maximum is not None:
         expected += f" from {minimum} to {maximum}"
@@ -275,7 +275,10 @@ TIMEZONE = Kind(
     "time zone", "the name of a time zone, such as 'Europe/Oslo' or 'UTC'", {"type": "string"}, _timezone
 )
 REFERENCE = Kind(
-    "dotted path", "the dotted path of a class or function, or the object itself", {"type": "string"}, _reference
+    "dotted path",
+    "the dotted path of a class or function, or the object itself",
+    {"type": "string"},
+    _reference,
 )
 ADDRESS = Kind("URL", "a URL, a name or a dotted path", {"type": "string"}, _reference)
 LEVEL = Kind(
@@ -287,7 +290,9 @@ LEVEL = Kind(
             {"type": "integer", "minimum": 0},
         ]
     },
-    either("log level", choice("DEBUG", "INFO", "WARNING", "WARN", "ERROR", "CRITICAL", "FATAL"), COUNT).coerce,
+    either(
+        "log level", choice("DEBUG", "INFO", "WARNING", "WARN", "ERROR", "CRITICAL", "FATAL"), COUNT
+    ).coerce,
 )
 TLS = either("boolean \\| mapping", BOOL, MAPPING, expected="true, false, or a mapping of TLS options")
 CONCURRENCY = either("integer \\| auto", COUNT, choice("auto"), expected="a whole number, or 'auto'")

@@ -102,7 +102,9 @@ def read_object(source: Any, name: str = "object", namespace: str = "") -> Sourc
         if prefix and bare is key:
             continue
         # With a namespace, CELERY_RESULT_BACKEND is result_backend, but CELERY_ACKS_LATE keeps its old meaning.
-        spelling = bare if bare in SPELLINGS else bare.lower() if prefix and bare.lower() in SPELLINGS else key
+        spelling = (
+            bare if bare in SPELLINGS else bare.lower() if prefix and bare.lower() in SPELLINGS else key
+        )
         entries.append(Entry(spelling, value, Position(name)))
     return Source(name, tuple(entries), strict=False)
 
@@ -126,7 +128,13 @@ def _looks_like_a_setting(key: str, value: Any) -> bool:
 def _assignments(tree: ast.Module, file: str) -> dict[str, Position]:
     found = {}
     for node in ast.walk(tree):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        targets = (
+            node.targets
+            if isinstance(node, ast.Assign)
+            else [node.target]
+            if isinstance(node, ast.AnnAssign)
+            else []
+        )
         for target in targets:
             if isinstance(target, ast.Name):
                 found[target.id] = Position(file, target.lineno, target.col_offset + 1)

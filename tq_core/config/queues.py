@@ -248,7 +248,9 @@ def _from_mapping(options: Mapping[str, Any]) -> QueueSpec:
                 raise wrong.below(key) from None
     for key in ("queue_arguments", "binding_arguments", "consumer_arguments"):
         given[key] = _options(options, key)
-    given["bindings"] = tuple(_binding(index, each) for index, each in enumerate(options.get("bindings") or ()))
+    given["bindings"] = tuple(
+        _binding(index, each) for index, each in enumerate(options.get("bindings") or ())
+    )
     return QueueSpec(**given)
 
 
@@ -296,7 +298,9 @@ def _from_object(queue: Any) -> QueueSpec:
     named = exchange is not None and (isinstance(exchange, str) or getattr(exchange, "name", ""))
     return QueueSpec(
         name=queue.name,
-        exchange=(ExchangeSpec(exchange) if isinstance(exchange, str) else _exchange_object(exchange)) if named else None,
+        exchange=(ExchangeSpec(exchange) if isinstance(exchange, str) else _exchange_object(exchange))
+        if named
+        else None,
         routing_key=queue.routing_key or None,
         **{key: getattr(queue, key) for key in _ON_BOTH if getattr(queue, key, None) is not None},
         max_priority=getattr(queue, "max_priority", None),

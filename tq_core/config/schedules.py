@@ -56,6 +56,7 @@ _SCHEDULE: dict[str, Any] = {
                 "every": _PERIOD,
                 "relative": {"type": "boolean"},
                 "crontab": {
+                    "description": "five fields such as '*/5 * * * *', or a mapping of fields",
                     "anyOf": [
                         {"type": "string", "pattern": r"^\s*\S+(\s+\S+){4}\s*$"},
                         {
@@ -66,7 +67,7 @@ _SCHEDULE: dict[str, Any] = {
                             },
                             "additionalProperties": False,
                         },
-                    ]
+                    ],
                 },
                 "solar": {
                     "type": "object",
@@ -202,7 +203,10 @@ def _solar(value: Any) -> dict[str, Any]:
         raise WrongValue("a mapping of 'event', 'lat' and 'lon'", value)
     if value["event"] not in SOLAR_EVENTS:
         raise WrongValue(
-            "one of " + ", ".join(SOLAR_EVENTS), value["event"], ("event",), nearest(value["event"], SOLAR_EVENTS)
+            "one of " + ", ".join(SOLAR_EVENTS),
+            value["event"],
+            ("event",),
+            nearest(value["event"], SOLAR_EVENTS),
         )
     for key, limit in (("lat", 90), ("lon", 180)):
         if not isinstance(value[key], (int, float)) or abs(value[key]) > limit:

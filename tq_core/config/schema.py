@@ -12,7 +12,9 @@ from tq_core.config.table import SPELLINGS, TABLE
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def property_schemas(plugin_settings: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, dict[str, Any]]:
+def property_schemas(
+    plugin_settings: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, dict[str, Any]]:
     """Return the JSON Schema of each setting by its name.
 
     Args:
