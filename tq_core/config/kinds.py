@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta, tzinfo
 from typing import Any
 
-from tq_core.config import annotations, duration, queues, routes, schedules, size
+from tq_core.config import duration, queues, routes, schedules, size, task_annotations
 from tq_core.config.mistake import WrongValue
 from tq_core.config.nearness import nearest
 from tq_core.config.setting import Kind
@@ -121,7 +121,8 @@ def _float(value: Any) -> int | float:
 def _retries(value: Any) -> int | float:
     if value == float("inf") or value in ("inf", ".inf"):
         return float("inf")
-    return integer(0).coerce(value)
+    retries: int = COUNT.coerce(value)
+    return retries
 
 
 def _seconds(value: Any) -> int | float:
@@ -141,7 +142,8 @@ def _expiry(value: Any) -> int | float | timedelta:
 def _kilobytes(value: Any) -> int:
     if isinstance(value, str) and _whole(value) is None:
         return size.parse_size(value) // 1024
-    return integer(1).coerce(value)
+    kilobytes: int = POSITIVE.coerce(value)
+    return kilobytes
 
 
 def _mapping(value: Any) -> Any:
@@ -319,8 +321,8 @@ ROUTES = Kind(
 ANNOTATIONS = Kind(
     "annotations",
     "a mapping of task names to mappings of task attributes, or a list of such",
-    annotations.SCHEMA,
-    _structure(annotations.check_annotations),
+    task_annotations.SCHEMA,
+    _structure(task_annotations.check_annotations),
     structured=True,
 )
 SCHEDULE = Kind(

@@ -48,7 +48,8 @@ def read(source: Any, namespace: str = "", environ: Mapping[str, str] | None = N
     """Read one source of settings.
 
     Args:
-        source: the path of a ``.yaml`` or ``.py`` file, a module's name, ``module:attribute``, a mapping or an object.
+        source: the path of a ``.yaml`` or ``.py`` file, a module's name, ``module:attribute``, a mapping
+            or an object.
         namespace: prefix of the names in an object, such as ``CELERY``.
         environ: variables for ``${NAME}`` in YAML files; ``os.environ`` if None.
 
@@ -88,7 +89,8 @@ def load_settings(
     """Make settings from a configuration and the environment, strictly.
 
     Args:
-        config: what :func:`read` takes; None looks for a configuration and takes the defaults if there is none.
+        config: what :func:`read` takes; None looks for a configuration and takes the defaults if there is
+            none.
         environ: variables; ``os.environ`` if None.
         directory: where a configuration is looked for.
         plugin_settings: JSON Schema of the settings plugins add, by name.

@@ -101,8 +101,8 @@ def read_object(source: Any, name: str = "object", namespace: str = "") -> Sourc
         bare = key[len(prefix) :] if prefix and key.startswith(prefix) else key
         if prefix and bare is key:
             continue
-        # With a namespace, CELERY_RESULT_BACKEND is result_backend, but CELERY_ACKS_LATE keeps its old meaning.
-        spelling = (
+        # With a namespace, CELERY_RESULT_BACKEND is result_backend, but CELERY_ACKS_LATE keeps its old
+        meaning.spelling = (
             bare if bare in SPELLINGS else bare.lower() if prefix and bare.lower() in SPELLINGS else key
         )
         entries.append(Entry(spelling, value, Position(name)))

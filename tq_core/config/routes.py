@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,8 +34,8 @@ class RouteRule:
         )
 
 
-#: A rule, or something that decides itself: a function, an object with ``route_for_task``, or its dotted path.
-Route = RouteRule | Callable[..., Any] | str
+#: A rule, or something that decides itself: a function, an object with ``route_for_task``, or its dotted
+#: path. Route = RouteRule | Callable[..., Any] | str
 
 _PERIOD = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": duration.PATTERN}]}
 _OPTION_KEYS: dict[str, Any] = {
@@ -88,7 +88,8 @@ _EXPECTED = "a mapping of patterns to queues, a pair, or the dotted path of a ro
 def route_rules(value: Any) -> tuple[Route, ...]:
     """Read ``task_routes`` in any of its forms.
 
-    A pattern is a task's name, a glob (``feeds.*``), a regular expression (``/…/``, ``re:…``, or a compiled one).
+    A pattern is a task's name, a glob (``feeds.*``), a regular expression (``/…/``, ``re:…``, or a
+    compiled one).
 
     Args:
         value: None, a mapping, a router, or a sequence of mappings, pairs and routers.

@@ -1,8 +1,8 @@
 """The entries of ``beat_schedule``: the YAML forms of Celery's schedule objects, as plain data.
 
 A schedule is a number of seconds or a duration, ``{every: 30s}``, ``{crontab: "*/5 * * * *"}``,
-``{crontab: {minute: "*/5"}}`` or ``{solar: {event: sunset, lat: 59.9, lon: 10.7}}``. Schedule objects and timedeltas of
-Python programs pass through untouched.
+``{crontab: {minute: "*/5"}}`` or ``{solar: {event: sunset, lat: 59.9, lon: 10.7}}``. Schedule objects and
+timedeltas of Python programs pass through untouched.
 """
 
 from __future__ import annotations
@@ -110,7 +110,8 @@ def schedule_entries(value: Any) -> dict[str, Any]:
     """Read ``beat_schedule``.
 
     Args:
-        value: entries by name, each a mapping with a ``task`` and a ``schedule``, or a program's own entry object.
+        value: entries by name, each a mapping with a ``task`` and a ``schedule``, or a program's own entry
+            object.
 
     Returns:
         The same entries; durations are seconds, and a crontab line is a mapping of its fields.
@@ -158,7 +159,8 @@ def read_schedule(value: Any) -> Any:
         value: any form named above.
 
     Returns:
-        Seconds, ``{"every": seconds}``, ``{"crontab": {field: text}}``, ``{"solar": {…}}``, or the object given.
+        Seconds, ``{"every": seconds}``, ``{"crontab": {field: text}}``, ``{"solar": {…}}``, or the object
+        given.
 
     Raises:
         WrongValue: it is none of the forms.
