@@ -1,7 +1,7 @@
 """``tq config``: checks, shows and compares configurations.
 
-Data goes to standard output, everything else to standard error. Exit status: 0 all is well, 2 the command was used
-wrongly, 3 a configuration has mistakes or cannot be read.
+Data goes to standard output, everything else to standard error. Exit status: 0 all is well, 2 the command was
+used wrongly, 3 a configuration has mistakes or cannot be read.
 """
 
 from __future__ import annotations
@@ -143,10 +143,11 @@ def _loaded(ctx: click.Context, load: Callable[[], _Result]) -> _Result:
     try:
         return load()
     except ConfigurationInvalid as error:
-        click.echo(str(error), err=True)
+        text = str(error)
     except Exception as error:  # a Python configuration may raise anything
-        click.echo(_sentence(ctx.meta.get(_CONFIG) or "configuration", error), err=True)
-    ctx.exit(EXIT_INVALID)
+        text = _sentence(ctx.meta.get(_CONFIG) or "configuration", error)
+    click.echo(text, err=True)
+    return ctx.exit(EXIT_INVALID)
 
 
 def _sentence(name: str, error: Exception) -> str:

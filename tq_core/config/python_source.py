@@ -102,9 +102,9 @@ def read_object(source: Any, name: str = "object", namespace: str = "") -> Sourc
         if prefix and bare is key:
             continue
         # With a namespace, CELERY_RESULT_BACKEND is result_backend, but CELERY_ACKS_LATE keeps its old
-        meaning.spelling = (
-            bare if bare in SPELLINGS else bare.lower() if prefix and bare.lower() in SPELLINGS else key
-        )
+        # meaning.
+        known = (spelling for spelling in (bare, bare.lower()) if prefix and spelling in SPELLINGS)
+        spelling = next(known, key)
         entries.append(Entry(spelling, value, Position(name)))
     return Source(name, tuple(entries), strict=False)
 

@@ -35,7 +35,8 @@ class RouteRule:
 
 
 #: A rule, or something that decides itself: a function, an object with ``route_for_task``, or its dotted
-#: path. Route = RouteRule | Callable[..., Any] | str
+#: path.
+Route = RouteRule | Callable[..., Any] | str
 
 _PERIOD = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": duration.PATTERN}]}
 _OPTION_KEYS: dict[str, Any] = {

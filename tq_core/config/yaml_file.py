@@ -124,7 +124,7 @@ class _Reader:
         finally:
             self._open.discard(id(node))
 
-    def _scalar(self, node: yaml.Node) -> Any:
+    def _scalar(self, node: Any) -> Any:
         text = node.value
         tag = node.tag
         if "$" in text:
