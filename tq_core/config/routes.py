@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from tq_core.config import duration
 from tq_core.config.mistake import WrongValue
@@ -36,7 +36,7 @@ class RouteRule:
 
 #: A rule, or something that decides itself: a function, an object with ``route_for_task``, or its dotted
 #: path.
-Route = RouteRule | Callable[..., Any] | str
+Route: TypeAlias = RouteRule | Callable[..., Any] | str
 
 _PERIOD = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": duration.PATTERN}]}
 _OPTION_KEYS: dict[str, Any] = {
