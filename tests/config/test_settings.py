@@ -125,6 +125,19 @@ def test_an_object_is_read_with_and_without_a_namespace():
         assert values == {"broker_url": "redis://h", "task_always_eager": True, "task_acks_late": True}
 
 
+def test_an_attribute_of_a_module_is_read_as_django_projects_name_it(tmp_path, monkeypatch):
+    (tmp_path / "project_conf.py").write_text(
+        "class settings:\n    CELERY_TASK_ALWAYS_EAGER = True\n    TIME_ZONE = 'UTC'\n    TIMEZONE = 1\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    values, origins = checked_values(read("project_conf:settings", "CELERY"))
+    assert values == {"task_always_eager": True}
+    assert origins == {"task_always_eager": "project_conf:settings"}
+    with pytest.raises(ImportError, match="has no 'nothing'"):
+        read("project_conf:nothing")
+
+
 def test_the_environment_wins_over_the_file_and_an_almost_setting_in_it_is_a_mistake(tmp_path):
     file = tmp_path / "celeryconfig.yaml"
     file.write_text("worker_concurrency: 2\nbroker_url: redis://file\n")

@@ -71,12 +71,7 @@ def read(source: Any, namespace: str = "", environ: Mapping[str, str] | None = N
         raise ImproperlyConfigured(
             f"Cannot read the configuration file {source}: {error.strerror or error}"
         ) from error
-    found = read_module(source)
-    if not namespace:
-        return found
-    import importlib
-
-    return read_object(importlib.import_module(source), source, namespace)
+    return read_module(source, namespace)
 
 
 def load_settings(
