@@ -1,7 +1,7 @@
 """Reads settings from environment variables.
 
-``TQ_<NAME>`` sets any setting. Celery's own few are read too. Structured settings are written in YAML's flow style:
-``TQ_BROKER_TRANSPORT_OPTIONS='{visibility_timeout: 60}'``.
+``TQ_<NAME>`` sets any setting. Celery's own few are read too. Structured settings are written in YAML's
+flow style: ``TQ_BROKER_TRANSPORT_OPTIONS='{visibility_timeout: 60}'``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ CONFIG_VARIABLE = "CELERY_CONFIG_MODULE"
 def read_environment(environ: Mapping[str, str], plugin_settings: Mapping[str, Any] | None = None) -> Source:
     """Read the settings among the environment variables.
 
-    A variable that begins with ``TQ_`` and is almost a setting is a mistake; any other belongs to somebody else.
+    A variable that begins with ``TQ_`` and is almost a setting is a mistake; any other belongs to somebody
+    else.
 
     Args:
         environ: the variables.

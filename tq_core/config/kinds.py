@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta, tzinfo
 from typing import Any
 
-from tq_core.config import annotations, duration, queues, routes, schedules, size
+from tq_core.config import duration, queues, routes, schedules, size, task_annotations
 from tq_core.config.mistake import WrongValue
 from tq_core.config.nearness import nearest
 from tq_core.config.setting import Kind
@@ -16,7 +16,9 @@ _WORDS = {
     **dict.fromkeys(("false", "no", "off", "0"), False),
 }
 _RATE = r"^\s*\d+(\.\d+)?\s*(/\s*(s|m|h))?\s*$"
-_DURATION_SCHEMA = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": duration.PATTERN}]}
+_DURATION_SCHEMA = {
+    "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": duration.PATTERN}]
+}
 _SIZE_SCHEMA = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": size.PATTERN}]}
 _STRINGS_SCHEMA = {"type": "array", "items": {"type": "string"}}
 
@@ -115,7 +117,8 @@ def _float(value: Any) -> int | float:
 def _retries(value: Any) -> int | float:
     if value == float("inf") or value in ("inf", ".inf"):
         return float("inf")
-    return integer(0).coerce(value)
+    retries: int = COUNT.coerce(value)
+    return retries
 
 
 def _seconds(value: Any) -> int | float:
@@ -135,7 +138,8 @@ def _expiry(value: Any) -> int | float | timedelta:
 def _kilobytes(value: Any) -> int:
     if isinstance(value, str) and _whole(value) is None:
         return size.parse_size(value) // 1024
-    return integer(1).coerce(value)
+    kilobytes: int = POSITIVE.coerce(value)
+    return kilobytes
 
 
 def _mapping(value: Any) -> Any:
@@ -265,7 +269,10 @@ RATE = Kind(
 )
 TIMEZONE = Kind("time zone", "the name of a time zone, such as 'Europe/Oslo' or 'UTC'", {"type": "string"}, _timezone)
 REFERENCE = Kind(
-    "dotted path", "the dotted path of a class or function, or the object itself", {"type": "string"}, _reference
+    "dotted path",
+    "the dotted path of a class or function, or the object itself",
+    {"type": "string"},
+    _reference,
 )
 ADDRESS = Kind("URL", "a URL, a name or a dotted path", {"type": "string"}, _reference)
 LEVEL = Kind(
@@ -277,7 +284,9 @@ LEVEL = Kind(
             {"type": "integer", "minimum": 0},
         ]
     },
-    either("log level", choice("DEBUG", "INFO", "WARNING", "WARN", "ERROR", "CRITICAL", "FATAL"), COUNT).coerce,
+    either(
+        "log level", choice("DEBUG", "INFO", "WARNING", "WARN", "ERROR", "CRITICAL", "FATAL"), COUNT
+    ).coerce,
 )
 TLS = either("boolean \\| mapping", BOOL, MAPPING, expected="true, false, or a mapping of TLS options")
 CONCURRENCY = either("integer \\| auto", COUNT, choice("auto"), expected="a whole number, or 'auto'")
@@ -304,8 +313,8 @@ ROUTES = Kind(
 ANNOTATIONS = Kind(
     "annotations",
     "a mapping of task names to mappings of task attributes, or a list of such",
-    annotations.SCHEMA,
-    _structure(annotations.check_annotations),
+    task_annotations.SCHEMA,
+    _structure(task_annotations.check_annotations),
     structured=True,
 )
 SCHEDULE = Kind(

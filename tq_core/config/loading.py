@@ -48,7 +48,8 @@ def read(source: Any, namespace: str = "", environ: Mapping[str, str] | None = N
     """Read one source of settings.
 
     Args:
-        source: the path of a ``.yaml`` or ``.py`` file, a module's name, ``module:attribute``, a mapping or an object.
+        source: the path of a ``.yaml`` or ``.py`` file, a module's name, ``module:attribute``, a mapping
+            or an object.
         namespace: prefix of the names in an object, such as ``CELERY``.
         environ: variables for ``${NAME}`` in YAML files; ``os.environ`` if None.
 
@@ -67,13 +68,10 @@ def read(source: Any, namespace: str = "", environ: Mapping[str, str] | None = N
         if source.endswith(".py") and (os.sep in source or os.path.exists(source)):
             return read_python_file(source)
     except OSError as error:
-        raise ImproperlyConfigured(f"Cannot read the configuration file {source}: {error.strerror or error}") from error
-    found = read_module(source)
-    if not namespace:
-        return found
-    import importlib
-
-    return read_object(importlib.import_module(source), source, namespace)
+        raise ImproperlyConfigured(
+            f"Cannot read the configuration file {source}: {error.strerror or error}"
+        ) from error
+    return read_module(source, namespace)
 
 
 def load_settings(
@@ -86,7 +84,8 @@ def load_settings(
     """Make settings from a configuration and the environment, strictly.
 
     Args:
-        config: what :func:`read` takes; None looks for a configuration and takes the defaults if there is none.
+        config: what :func:`read` takes; None looks for a configuration and takes the defaults if there is
+            none.
         environ: variables; ``os.environ`` if None.
         directory: where a configuration is looked for.
         plugin_settings: JSON Schema of the settings plugins add, by name.

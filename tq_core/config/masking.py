@@ -31,8 +31,9 @@ _DEEPEST = 20
 def mask_url(url: str) -> str:
     """Hide the passwords in a URL, or in several joined by ``;`` or ``,``.
 
-    The password of the authority becomes ``**``, and so does every query parameter that is named like a secret.
-    A password may contain unescaped ``@``, ``:``, ``/`` or ``?``. URLs of files (``sqlite:///…``) stay as they are.
+    The password of the authority becomes ``**``, and so does every query parameter that is named like a
+    secret. A password may contain unescaped ``@``, ``:``, ``/`` or ``?``. URLs of files (``sqlite:///…``)
+    stay as they are.
 
     Args:
         url: any text; a text without ``://`` comes back unchanged.

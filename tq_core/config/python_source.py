@@ -38,8 +38,12 @@ def read_python_file(path: str | Path) -> Source:
     return _from_namespace(name, vars(module), _assignments(tree, name))
 
 
-def read_module(name: str) -> Source:
+def read_module(name: str, namespace: str = "") -> Source:
     """Import a module, or an attribute of one (``package.module:attribute``), and read its settings.
+
+    Args:
+        name: dotted, as Python imports it; the working directory is looked in too.
+        namespace: take only names that begin with this prefix and ``_``, such as ``CELERY``.
 
     Raises:
         ImportError: there is no such module or attribute.
@@ -56,10 +60,12 @@ def read_module(name: str) -> Source:
     except ImportError as error:
         parent, _, last = module_name.rpartition(".")
         if not attribute and parent and getattr(error, "name", None) == module_name:
-            return _attribute(name, parent, last)
+            return _attribute(name, parent, last, namespace)
         raise
     if attribute:
-        return _attribute(name, module_name, attribute)
+        return _attribute(name, module_name, attribute, namespace)
+    if namespace:
+        return read_object(module, name, namespace)
     file = getattr(module, "__file__", None)
     positions: dict[str, Position] = {}
     if file and file.endswith(".py"):
@@ -68,7 +74,7 @@ def read_module(name: str) -> Source:
     return _from_namespace(name, vars(module), positions)
 
 
-def _attribute(name: str, module_name: str, attribute: str) -> Source:
+def _attribute(name: str, module_name: str, attribute: str, namespace: str) -> Source:
     found: Any = importlib.import_module(module_name)
     for part in attribute.split("."):
         try:
@@ -78,7 +84,7 @@ def _attribute(name: str, module_name: str, attribute: str) -> Source:
                 f"Cannot read the configuration {name!r}: {module_name} has no {attribute!r}. "
                 "Name a module, a file, or 'module:attribute'."
             ) from None
-    return read_object(found, name)
+    return read_object(found, name, namespace)
 
 
 def read_object(source: Any, name: str = "object", namespace: str = "") -> Source:
@@ -101,8 +107,10 @@ def read_object(source: Any, name: str = "object", namespace: str = "") -> Sourc
         bare = key[len(prefix) :] if prefix and key.startswith(prefix) else key
         if prefix and bare is key:
             continue
-        # With a namespace, CELERY_RESULT_BACKEND is result_backend, but CELERY_ACKS_LATE keeps its old meaning.
-        spelling = bare if bare in SPELLINGS else bare.lower() if prefix and bare.lower() in SPELLINGS else key
+        # With a namespace, CELERY_RESULT_BACKEND is result_backend, but CELERY_ACKS_LATE keeps its old
+        # meaning.
+        known = (spelling for spelling in (bare, bare.lower()) if prefix and spelling in SPELLINGS)
+        spelling = next(known, key)
         entries.append(Entry(spelling, value, Position(name)))
     return Source(name, tuple(entries), strict=False)
 
@@ -127,7 +135,11 @@ def _assignments(tree: ast.Module, file: str) -> dict[str, Position]:
     found = {}
     for node in ast.walk(tree):
         targets = (
-            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+            node.targets
+            if isinstance(node, ast.Assign)
+            else [node.target]
+            if isinstance(node, ast.AnnAssign)
+            else []
         )
         for target in targets:
             if isinstance(target, ast.Name):

@@ -1,7 +1,7 @@
 """The queues of ``task_queues``: every form they are written in, and the one form programs read.
 
-A queue may be a name, a mapping (YAML's form), a kombu ``Queue`` (recognised by its attributes, so that kombu need not be
-imported), or an entry of the mapping ``{name: options}`` that Celery took before version 3.
+A queue may be a name, a mapping (YAML's form), a kombu ``Queue`` (recognised by its attributes, so that
+kombu need not be imported), or an entry of the mapping ``{name: options}`` that Celery took before version 3.
 """
 
 from __future__ import annotations
@@ -248,7 +248,9 @@ def _from_mapping(options: Mapping[str, Any]) -> QueueSpec:
                 raise wrong.below(key) from None
     for key in ("queue_arguments", "binding_arguments", "consumer_arguments"):
         given[key] = _options(options, key)
-    given["bindings"] = tuple(_binding(index, each) for index, each in enumerate(options.get("bindings") or ()))
+    given["bindings"] = tuple(
+        _binding(index, each) for index, each in enumerate(options.get("bindings") or ())
+    )
     return QueueSpec(**given)
 
 
@@ -291,16 +293,13 @@ def _binding(index: int, entry: Any) -> BindingSpec:
 
 
 def _from_object(queue: Any) -> QueueSpec:
-    exchange = queue.exchange
+    flags: dict[str, Any] = {key: getattr(queue, key, None) for key in _ON_BOTH}
     expires, ttl = getattr(queue, "expires", None), getattr(queue, "message_ttl", None)
-    named = exchange is not None and (isinstance(exchange, str) or getattr(exchange, "name", ""))
     return QueueSpec(
         name=queue.name,
-        exchange=(ExchangeSpec(exchange) if isinstance(exchange, str) else _exchange_object(exchange))
-        if named
-        else None,
+        exchange=_exchange_object(queue.exchange),
         routing_key=queue.routing_key or None,
-        **{key: getattr(queue, key) for key in _ON_BOTH if getattr(queue, key, None) is not None},
+        **{key: flag for key, flag in flags.items() if flag is not None},
         max_priority=getattr(queue, "max_priority", None),
         expires=None if expires is None else duration.parse_duration(expires),
         message_ttl=None if ttl is None else duration.parse_duration(ttl),
@@ -310,13 +309,22 @@ def _from_object(queue: Any) -> QueueSpec:
         binding_arguments=dict(getattr(queue, "binding_arguments", None) or {}),
         consumer_arguments=dict(getattr(queue, "consumer_arguments", None) or {}),
         bindings=tuple(
-            BindingSpec(_exchange_object(each.exchange), each.routing_key or "", dict(each.arguments or {}))
+            BindingSpec(
+                _exchange_object(each.exchange) or ExchangeSpec(),
+                each.routing_key or "",
+                dict(each.arguments or {}),
+            )
             for each in getattr(queue, "bindings", None) or ()
         ),
     )
 
 
-def _exchange_object(exchange: Any) -> ExchangeSpec:
+def _exchange_object(exchange: Any) -> ExchangeSpec | None:
+    if isinstance(exchange, str):
+        return ExchangeSpec(exchange) if exchange else None
+    # kombu gives a queue without an exchange one without a name.
+    if exchange is None or not exchange.name:
+        return None
     return ExchangeSpec(
         name=exchange.name,
         type=exchange.type,

@@ -6,7 +6,7 @@ import fnmatch
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from tq_core.config import duration
 from tq_core.config.mistake import WrongValue
@@ -29,11 +29,14 @@ class RouteRule:
 
     def matches(self, name: str) -> bool:
         """Say whether the rule is for the task of this name."""
-        return self.pattern == name if self.expression is None else self.expression.fullmatch(name) is not None
+        return (
+            self.pattern == name if self.expression is None else self.expression.fullmatch(name) is not None
+        )
 
 
-#: A rule, or something that decides itself: a function, an object with ``route_for_task``, or its dotted path.
-Route = RouteRule | Callable[..., Any] | str
+#: A rule, or something that decides itself: a function, an object with ``route_for_task``, or its dotted
+#: path.
+Route: TypeAlias = RouteRule | Callable[..., Any] | str
 
 _PERIOD = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": duration.PATTERN}]}
 _OPTION_KEYS: dict[str, Any] = {
@@ -86,7 +89,8 @@ _EXPECTED = "a mapping of patterns to queues, a pair, or the dotted path of a ro
 def route_rules(value: Any) -> tuple[Route, ...]:
     """Read ``task_routes`` in any of its forms.
 
-    A pattern is a task's name, a glob (``feeds.*``), a regular expression (``/…/``, ``re:…``, or a compiled one).
+    A pattern is a task's name, a glob (``feeds.*``), a regular expression (``/…/``, ``re:…``, or a
+    compiled one).
 
     Args:
         value: None, a mapping, a router, or a sequence of mappings, pairs and routers.

@@ -1,8 +1,8 @@
 """The entries of ``beat_schedule``: the YAML forms of Celery's schedule objects, as plain data.
 
 A schedule is a number of seconds or a duration, ``{every: 30s}``, ``{crontab: "*/5 * * * *"}``,
-``{crontab: {minute: "*/5"}}`` or ``{solar: {event: sunset, lat: 59.9, lon: 10.7}}``. Schedule objects and timedeltas of
-Python programs pass through untouched.
+``{crontab: {minute: "*/5"}}`` or ``{solar: {event: sunset, lat: 59.9, lon: 10.7}}``. Schedule objects and
+timedeltas of Python programs pass through untouched.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ _SCHEDULE: dict[str, Any] = {
                 "every": _PERIOD,
                 "relative": {"type": "boolean"},
                 "crontab": {
+                    "description": "five fields such as '*/5 * * * *', or a mapping of fields",
                     "anyOf": [
                         {"type": "string", "pattern": r"^\s*\S+(\s+\S+){4}\s*$"},
                         {
@@ -64,7 +65,7 @@ _SCHEDULE: dict[str, Any] = {
                             },
                             "additionalProperties": False,
                         },
-                    ]
+                    ],
                 },
                 "solar": {
                     "type": "object",
@@ -107,7 +108,8 @@ def schedule_entries(value: Any) -> dict[str, Any]:
     """Read ``beat_schedule``.
 
     Args:
-        value: entries by name, each a mapping with a ``task`` and a ``schedule``, or a program's own entry object.
+        value: entries by name, each a mapping with a ``task`` and a ``schedule``, or a program's own entry
+            object.
 
     Returns:
         The same entries; durations are seconds, and a crontab line is a mapping of its fields.
@@ -155,7 +157,8 @@ def read_schedule(value: Any) -> Any:
         value: any form named above.
 
     Returns:
-        Seconds, ``{"every": seconds}``, ``{"crontab": {field: text}}``, ``{"solar": {…}}``, or the object given.
+        Seconds, ``{"every": seconds}``, ``{"crontab": {field: text}}``, ``{"solar": {…}}``, or the object
+        given.
 
     Raises:
         WrongValue: it is none of the forms.
@@ -200,7 +203,10 @@ def _solar(value: Any) -> dict[str, Any]:
         raise WrongValue("a mapping of 'event', 'lat' and 'lon'", value)
     if value["event"] not in SOLAR_EVENTS:
         raise WrongValue(
-            "one of " + ", ".join(SOLAR_EVENTS), value["event"], ("event",), nearest(value["event"], SOLAR_EVENTS)
+            "one of " + ", ".join(SOLAR_EVENTS),
+            value["event"],
+            ("event",),
+            nearest(value["event"], SOLAR_EVENTS),
         )
     for key, limit in (("lat", 90), ("lon", 180)):
         if not isinstance(value[key], (int, float)) or abs(value[key]) > limit:

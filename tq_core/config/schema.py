@@ -12,7 +12,9 @@ from tq_core.config.table import SPELLINGS, TABLE
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def property_schemas(plugin_settings: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, dict[str, Any]]:
+def property_schemas(
+    plugin_settings: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, dict[str, Any]]:
     """Return the JSON Schema of each setting by its name.
 
     Args:
@@ -26,7 +28,7 @@ def property_schemas(plugin_settings: Mapping[str, Mapping[str, Any]] | None = N
 
 
 def settings_schema(plugin_settings: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Any]:
-    """Return the schema of a whole file, with descriptions, defaults and the old names as editors want them."""
+    """Return the schema of a whole file, with the descriptions, defaults and old names that editors show."""
     properties: dict[str, Any] = {}
     for name, schema in property_schemas(plugin_settings).items():
         setting = TABLE.get(name)

@@ -18,8 +18,9 @@ class Kind:
         name: a word for the reference page.
         expected: what a right value is, in words that follow "expected".
         schema: the JSON Schema of its form in a YAML file.
-        coerce: makes the value programs see from the value a user gave; raises ``WrongValue``. It accepts what
-            Python files and environment variables hold as well: tuples, timedeltas, numbers in quotes, objects.
+        coerce: makes the value programs see from the value a user gave; raises ``WrongValue``. It accepts
+            what Python files and environment variables hold as well: tuples, timedeltas, numbers in quotes,
+            objects.
         structured: True if an environment variable holds it in YAML's flow style (``{a: 1}``, ``[a, b]``).
     """
 

@@ -19,7 +19,8 @@ DEFAULT_ORIGIN = "default"
 class Level(IntEnum):
     """Who sets a value; the higher one wins.
 
-    FILE: files, modules, objects. ENVIRONMENT: variables. APPLICATION: the program, by argument, attribute, item
+    FILE: files, modules, objects. ENVIRONMENT: variables. APPLICATION: the program, by argument,
+        attribute, item
     or ``update``. COMMAND_LINE: options of the command that runs.
     """
 
@@ -32,8 +33,8 @@ class Level(IntEnum):
 class Settings(MutableMapping[str, Any]):
     """All settings, readable as attributes and as items, by new, old and upper-case names.
 
-    Reading an attribute by its new name is a plain look-up in the instance's ``__dict__``. What was set stays apart
-    by level, so that the order in which sources are read does not decide who wins.
+    Reading an attribute by its new name is a plain look-up in the instance's ``__dict__``. What was set
+    stays apart by level, so that the order in which sources are read does not decide who wins.
 
     Not synchronized: settings are set while a program starts, before its threads do.
     """
@@ -91,8 +92,8 @@ class Settings(MutableMapping[str, Any]):
         """Add the settings that plugins contribute.
 
         Args:
-            properties: JSON Schema by setting name; ``default`` in it is the default. A name of the core's own table
-                adds to what is checked there and changes no default.
+            properties: JSON Schema by setting name; ``default`` in it is the default. A name of the core's
+                own table adds to what is checked there and changes no default.
         """
         for name, schema in properties.items():
             if name not in TABLE:
@@ -186,9 +187,9 @@ class Settings(MutableMapping[str, Any]):
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Set many at once.
 
-        A mapping is read leniently, because frameworks hand over their whole configuration: unknown keys in capitals
-        are ignored, other unknown keys are kept as the program's own, and what looks like a typing error is warned of.
-        Keyword arguments are read strictly.
+        A mapping is read leniently, because frameworks hand over their whole configuration: unknown keys
+        in capitals are ignored, other unknown keys are kept as the program's own, and what looks like a
+        typing error is warned of. Keyword arguments are read strictly.
 
         Args:
             *args: at most one mapping, or sequence of pairs.
@@ -300,7 +301,9 @@ class Settings(MutableMapping[str, Any]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         defaults = {
-            name: value for name, value in self.__dict__.items() if isinstance(value, dict) and not self.is_set(name)
+            name: value
+            for name, value in self.__dict__.items()
+            if isinstance(value, dict) and not self.is_set(name)
         }
         return Settings, (), (self._layers, self._origins, self._own, self._properties, defaults)
 

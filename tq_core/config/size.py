@@ -20,8 +20,8 @@ def parse_size(value: Any) -> int:
     """Turn a size into bytes.
 
     Args:
-        value: a whole number of bytes, or a text; ``kB``, ``MB``, ``GB`` count in thousands, ``KiB``, ``MiB``,
-            ``GiB`` in 1024s.
+        value: a whole number of bytes, or a text; ``kB``, ``MB``, ``GB`` count in thousands, ``KiB``,
+            ``MiB``, ``GiB`` in 1024s.
 
     Returns:
         Bytes, not negative.

@@ -17,8 +17,8 @@ class Entry:
         name: the spelling that was used.
         value: the value, not read yet.
         position: where the name stands.
-        inner: where the parts of the value stand, by their path; the value itself is at ``()``, and the name of the last key
-            of a path is at the path followed by None.
+        inner: where the parts of the value stand, by their path; the value itself is at ``()``, and the
+            name of the last key of a path is at the path followed by None.
     """
 
     name: str
@@ -28,8 +28,9 @@ class Entry:
 
     def at(self, path: tuple[Any, ...] = (), *, key: bool = False) -> Position:
         """Return where a part of the value stands, or the closest part around it that is known."""
-        if key and (*path, None) in self.inner:
-            return self.inner[(*path, None)]
+        named = (*path, None)
+        if key and named in self.inner:
+            return self.inner[named]
         while path and path not in self.inner:
             path = path[:-1]
         return self.inner.get(path, self.position)

@@ -14,6 +14,8 @@ from tq_core.config.source import Entry, Source
 if TYPE_CHECKING:
     import yaml
 
+#: Ends the path of a key, where the path of its value ends with the name.
+_KEY = (None,)
 _VARIABLE = re.compile(r"\$(?:\$|\{(?P<name>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\})")
 #: YAML 1.1 reads 1:30 as the number 90, which nobody means in a queue name or a time.
 _SEXAGESIMAL = re.compile(r"[-+]?\d[\d_]*(:[0-5]?\d)+(\.\d*)?")
@@ -22,7 +24,8 @@ _SEXAGESIMAL = re.compile(r"[-+]?\d[\d_]*(:[0-5]?\d)+(\.\d*)?")
 def read_yaml(path: str | Path, environ: Mapping[str, str] | None = None) -> Source:
     """Read a YAML file of settings.
 
-    ``${NAME}`` and ``${NAME:-default}`` in a value are replaced from the environment, ``$$`` is one dollar sign.
+    ``${NAME}`` and ``${NAME:-default}`` in a value are replaced from the environment, ``$$`` is one dollar
+    sign.
 
     Args:
         path: the file.
@@ -44,7 +47,9 @@ def read_yaml(path: str | Path, environ: Mapping[str, str] | None = None) -> Sou
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = Position(name, mark.line + 1, mark.column + 1) if mark else Position(name, 1, 1)
-        return Source(name, (), (Mistake(at, "", f"This is no valid YAML: {error.problem or error.context}"),))
+        return Source(
+            name, (), (Mistake(at, "", f"This is no valid YAML: {error.problem or error.context}"),)
+        )
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         summary = str(error).splitlines()[0]
         return Source(name, (), (Mistake(Position(name, 1, 1), "", f"This is no valid YAML: {summary}"),))
@@ -61,7 +66,7 @@ class _Reader:
 
         self._yaml = yaml
         self._constructor = yaml.constructor.SafeConstructor()
-        self._resolver = yaml.resolver.Resolver()
+        self._resolver: Any = yaml.resolver.Resolver()
         self._file = file
         self._environ = environ
         self._open: set[int] = set()
@@ -109,8 +114,9 @@ class _Reader:
             if isinstance(node, self._yaml.MappingNode):
                 found = {}
                 for name, key, value in self._pairs(node):
-                    inner[(*path, name, None)] = self._position(key)
-                    found[name] = self._value(value, (*path, name), inner)
+                    place = (*path, name)
+                    inner[place + _KEY] = self._position(key)
+                    found[name] = self._value(value, place, inner)
                 return found
             if isinstance(node, self._yaml.SequenceNode):
                 return [self._value(each, (*path, index), inner) for index, each in enumerate(node.value)]
@@ -118,7 +124,7 @@ class _Reader:
         finally:
             self._open.discard(id(node))
 
-    def _scalar(self, node: yaml.ScalarNode) -> Any:
+    def _scalar(self, node: Any) -> Any:
         text = node.value
         tag = node.tag
         if "$" in text:

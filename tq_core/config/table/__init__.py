@@ -1,4 +1,4 @@
-"""The table of settings: the one source of defaults, names, the JSON Schema, the reference page and ``app.conf``."""
+"""The table of settings: the one source of defaults, names, the schema, the reference and ``app.conf``."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from tq_core.config.nearness import nearest
 from tq_core.config.setting import Setting
-from tq_core.config.table import general, messaging, results, tasks, workers
+from tq_core.config.table import general, messaging, operation, results, stores, tasks, workers
 
 #: Names so general that in capitals they belong to somebody else's configuration.
 _GENERAL = frozenset({"imports", "include", "timezone", "interop"})
 
 
 def _sections() -> Iterator[Setting]:
-    for part in (general, tasks, results, messaging, workers):
+    for part in (general, tasks, messaging, workers, operation, results, stores):
         for section, rows in part.ROWS.items():
             for row in rows:
                 yield replace(row, section=section)
