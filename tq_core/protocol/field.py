@@ -22,15 +22,21 @@ def refuse(field: str, value: Any, expected: str) -> NoReturn:
     )
 
 
-def text(fields: Mapping[str, Any], field: str, *, required: bool = False) -> str | None:
-    """Return a text that UTF-8 can express; None for an absent or empty optional one."""
+def required_text(fields: Mapping[str, Any], field: str) -> str:
+    """Return a text that is not empty."""
+    value = text(fields, field)
+    if not value:
+        refuse(field, value, "a text that is not empty")
+    return value
+
+
+def text(fields: Mapping[str, Any], field: str) -> str | None:
+    """Return a text that UTF-8 can express, or None when absent."""
     value = fields.get(field)
-    if value is None and not required:
+    if value is None:
         return None
     if not isinstance(value, str):
         refuse(field, value, "text")
-    if required and not value:
-        refuse(field, value, "a text that is not empty")
     if not value.isascii():
         try:
             value.encode("utf-8")
@@ -42,8 +48,8 @@ def text(fields: Mapping[str, Any], field: str, *, required: bool = False) -> st
 def moment(fields: Mapping[str, Any], field: str, *, local: bool = False) -> float | None:
     """Return a point in time as Unix seconds.
 
-    A datetime is taken as well as ISO text: pickle, and AMQP's own header types, carry such. A number is refused,
-    since it might as well count seconds from now.
+    A datetime is taken as well as ISO text: pickle, and AMQP's own header types, carry such. A number is
+    refused, since it might as well count seconds from now.
     """
     value = fields.get(field)
     if value is None or value == "":
@@ -59,7 +65,10 @@ def moment(fields: Mapping[str, Any], field: str, *, local: bool = False) -> flo
 
 
 def count(fields: Mapping[str, Any], field: str) -> int:
-    """Return a whole number from 0 up; absent or null is 0. A number in a text is refused, as Celery fails on it."""
+    """Return a whole number from 0 up; absent or null is 0.
+
+    A number written as a text is refused: Celery takes it in and fails when it counts on.
+    """
     value = fields.get(field)
     if value is None:
         return 0

@@ -1,7 +1,7 @@
 """Texts of arguments for logs and monitors: short, quick, and never an error.
 
-A task's arguments may be a gigabyte, contain themselves, or have a ``__repr__`` that raises; the text made here
-stays within its limit and costs no more than the limit's worth of work, whatever the value.
+A task's arguments may be a gigabyte, contain themselves, or have a ``__repr__`` that raises; the text
+made here stays within its limit and costs no more than the limit's worth of work, whatever the value.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ LEVELS = 3
 _SIMPLE = frozenset({int, bool, type(None), float})
 _FEW = 16
 _SHORT = 64
-_BRACKETS = {list: "[]", tuple: "()", set: "{}", frozenset: "{}", dict: "{}"}
+_BRACKETS: dict[type[Any], str] = {list: "[]", tuple: "()", set: "{}", frozenset: "{}", dict: "{}"}
 
 
 def saferepr(value: Any, limit: int = LIMIT, levels: int = LEVELS) -> str:
@@ -60,7 +60,7 @@ class _Writer:
         self.room -= len(text)
 
     def write(self, value: Any, level: int) -> None:
-        kind = type(value)
+        kind: type[Any] = type(value)
         brackets = _BRACKETS.get(kind)
         if brackets is not None:
             if value and level >= self.levels:
@@ -75,7 +75,7 @@ class _Writer:
         else:
             self.put(_repr(value))
 
-    def write_container(self, value: Any, kind: type, brackets: str, level: int) -> None:
+    def write_container(self, value: Any, kind: type[Any], brackets: str, level: int) -> None:
         if not value:
             self.put(repr(value))
             return

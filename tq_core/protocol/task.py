@@ -14,10 +14,19 @@ _NOTHING: Mapping[str, Any] = {}
 
 #: Headers that protocol 2 defines; every other one is the user's.
 KNOWN_HEADERS = frozenset(
-    (
-        "lang task id shadow eta expires group group_index retries timelimit root_id parent_id argsrepr kwargsrepr "
-        "origin ignore_result replaced_task_nesting stamped_headers stamps compression meth redelivered"
-    ).split()
+    [
+        *("lang", "task", "id", "shadow", "eta", "expires", "group", "group_index", "retries", "timelimit"),
+        *(
+            "root_id",
+            "parent_id",
+            "argsrepr",
+            "kwargsrepr",
+            "origin",
+            "ignore_result",
+            "replaced_task_nesting",
+        ),
+        *("stamped_headers", "stamps", "compression", "meth", "redelivered"),
+    ]
 )
 
 
@@ -94,8 +103,8 @@ class TaskMessage(NamedTuple):
             :class:`TaskCall`; ``root_id`` is never None.
         ignore_result, replaced_task_nesting, stamped_headers, stamps: likewise.
         origin: name of the sending node, ``""`` if unknown.
-        argsrepr, kwargsrepr: the sender's texts, or None: then :func:`tq_core.protocol.saferepr.saferepr` of the
-            arguments serves.
+        argsrepr, kwargsrepr: the sender's texts, or None: then
+            :func:`~tq_core.protocol.saferepr.saferepr` of the arguments serves.
         reply_to: where an ``rpc`` result goes, or ``""``.
         correlation_id: the property of that name, usually the task's id.
         headers: all headers as received (protocol 1: the body's fields).

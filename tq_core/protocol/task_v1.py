@@ -49,8 +49,8 @@ def parse(
 
     Args:
         value: the decoded body.
-        head: message headers. In a hybrid they have a ``task`` and lie over the fields of the body; else they are
-            the user's.
+        head: message headers. In a hybrid they have a ``task`` and lie over the fields of the body; else
+            they are the user's.
         reply_to: property of the message.
         correlation_id: property of the message.
 
@@ -63,8 +63,8 @@ def parse(
     hybrid = bool(head) and "task" in (head or {})
     if head:
         fields.update(head if hybrid else {key: item for key, item in head.items() if key not in fields})
-    task_id = field.text(fields, "id", required=True) or ""
-    name = field.text(fields, "task", required=True) or ""
+    task_id = field.required_text(fields, "id")
+    name = field.required_text(fields, "task")
     args, kwargs = fields.get("args"), fields.get("kwargs")
     local = not field.flag(fields, "utc", True)
     hard, soft = field.time_limits(fields)
