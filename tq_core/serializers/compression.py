@@ -189,8 +189,16 @@ def _unpack_brotli(data: bytes, limit: int) -> bytes:
     decompressor = brotli.Decompressor()
     parts: list[bytes] = []
     size = 0
-    for start in range(0, len(data), _BROTLI_SIP):
-        part: bytes = decompressor.process(data[start : start + _BROTLI_SIP])
+    bounded = hasattr(decompressor, "can_accept_more_data")  # from 1.2 on the output can be limited
+    step = _CHUNK if bounded else _BROTLI_SIP
+    pending = iter([data[start : start + step] for start in range(0, len(data), step)])
+    while not decompressor.is_finished():
+        sip = b"" if bounded and not decompressor.can_accept_more_data() else next(pending, None)
+        if sip is None:
+            break
+        part: bytes = (
+            decompressor.process(sip, output_buffer_limit=_CHUNK) if bounded else decompressor.process(sip)
+        )
         size += len(part)
         if size > limit:
             raise _too_large(limit)

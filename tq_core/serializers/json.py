@@ -6,7 +6,7 @@ it is used only where both agree:
 
 - *writing*: msgspec's text is kept when every part of the value is a plain ``str``, ``int``, ``bool``,
   ``None``, finite ``float``, ``list``, ``tuple`` or ``dict`` with text keys. Anything else is written by the
-  standard library: other keys, subclasses, NaN and Infinity, lone surrogates, dates, objects with ``__json__``.
+  standard library: other keys, subclasses, NaN and Infinity, lone surrogates, dates, ``__json__``.
 - *reading*: msgspec's value is kept unless it fails or the text may hold a wrapped value.
 """
 
@@ -205,7 +205,7 @@ def _locate(value: Any, place: str, depth: int) -> tuple[str, Any] | None:
     if isinstance(value, dict):
         for key, item in value.items():
             if key is not None and not isinstance(key, (str, int, float)):
-                return f"{place} (key {_short(key)})", key
+                return f"{place or 'the top'} (key {_short(key)})", key
             found = _locate(item, f"{place}[{_short(key)}]", depth + 1)
             if found:
                 return found

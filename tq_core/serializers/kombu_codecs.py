@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -75,15 +76,16 @@ def registered() -> list[KombuSerializer]:
     registry = getattr(module, "registry", None)
     if registry is None:
         return []
+
+    def write(name: str, value: Any) -> bytes | str:
+        data: bytes | str = registry.dumps(value, serializer=name)[2]
+        return data
+
+    def read(kind: str, data: bytes) -> Any:
+        return registry.loads(data, kind, "binary", accept={kind})  # whether it is accepted was asked before
+
     return [
-        KombuSerializer(
-            name,
-            lambda value, name=name: registry.dumps(value, serializer=name)[2],
-            # accept, because the decision has been made before a reader is asked
-            lambda data, kind=kind: registry.loads(data, kind, "binary", accept={kind}),
-            kind,
-            "binary",
-        )
+        KombuSerializer(name, partial(write, name), partial(read, kind), kind, "binary")
         for name, kind in dict(registry.name_to_type).items()
     ]
 

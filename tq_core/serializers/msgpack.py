@@ -40,8 +40,8 @@ class MsgpackSerializer(Serializer):
     def loads(self, data: bytes) -> Any:
         """Read a value; see :meth:`Serializer.loads`."""
         try:
-            # Peers in other languages use number keys, which strict mode would refuse. The unpacker bounds the
-            # length of every part by the length of the data, so no header can make it allocate more.
+            # Peers in other languages use number keys, which strict mode would refuse. The unpacker bounds
+            # the length of every part by the length of the data, so no header can make it allocate more.
             return self._unpack(data, raw=False, strict_map_key=False)
         except Exception as error:  # malformed data raises ValueError's kin, TypeError and more
             raise DecodeError(f"msgpack cannot be read: {type(error).__name__}: {error!s:.200}") from error

@@ -39,8 +39,8 @@ class SerializerRegistry:
     same stateless serializer.
 
     Args:
-        open: opens a third party's serializer by name or content type (the plugin manager); raises a ``TQError``
-            when nobody offers it. None where there are no plugins.
+        open: opens a third party's serializer by name or content type (the plugin manager); raises a
+            ``TQError`` when nobody offers it. None where there are no plugins.
         content_types: content type → name, for third parties' serializers known in advance.
     """
 
@@ -123,8 +123,8 @@ class SerializerRegistry:
         if not allowed:
             listed = ", ".join(sorted(accept)) if accept else "only safe formats"
             raise ContentDisallowed(
-                f"refusing to read content of type {content_type!r:.80} (accepted: {listed}); if its senders are "
-                "trusted, add it to accept_content (for results: result_accept_content)"
+                f"refusing to read content of type {content_type!r:.80} (accepted: {listed}); if its "
+                "senders are trusted, add it to accept_content (for results: result_accept_content)"
             )
 
     def _accepted_names(self, accept: frozenset[str]) -> set[str]:

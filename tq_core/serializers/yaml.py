@@ -29,8 +29,8 @@ class YAMLSerializer(Serializer):
         import yaml
 
         try:
-            # Anchors unfold to shared objects: a few bytes may describe a tree of billions of parts that takes
-            # no memory here. Whoever walks a foreign value must not visit a shared part twice.
+            # Anchors unfold to shared objects: a few bytes may describe a tree of billions of parts that
+            # takes no memory here. Whoever walks a foreign value must not visit a shared part twice.
             return yaml.safe_load(bytes(data))
         except Exception as error:  # the parser has many errors of its own, and malformed scalars others
             raise DecodeError(f"YAML cannot be read: {type(error).__name__}: {error!s:.200}") from error
