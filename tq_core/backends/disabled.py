@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
-from tq_core.contracts.backend import Backend, BackendCapabilities, ResultRecord
+from tq_core.contracts.backend import Backend, BackendCapabilities, BackendRequest, ResultRecord
 from tq_core.errors import BackendError
 
 #: What the disabled backend can do.
@@ -13,9 +13,16 @@ CAPABILITIES = BackendCapabilities(stores=False, forget=False, shared=False)
 
 
 class DisabledBackend(Backend):
-    """Takes results and drops them; reading one is an error that names the setting to use."""
+    """Takes results and drops them; reading one is an error that names the setting to use.
+
+    Args:
+        request: ignored; every backend is opened with one.
+    """
 
     capabilities = CAPABILITIES
+
+    def __init__(self, request: BackendRequest | None = None) -> None:
+        pass
 
     def store(self, records: Sequence[ResultRecord]) -> None:
         """Drop the records."""

@@ -1,8 +1,9 @@
 """Every hook a plugin may implement.
 
 Three kinds: *factories* open something (the first answer counts), *collectors* gather contributions of all
-plugins, *observers* announce what happens and whose answers are ignored. A hook costs microseconds; what a factory
-returned is called directly ever after, and per-task observers are called only if somebody listens at start-up.
+plugins, *observers* announce what happens and whose answers are ignored. A hook costs microseconds;
+what a factory returned is called directly ever after, and per-task observers are called only if
+somebody listens at start-up.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 @hookspec(firstresult=True)
-def tq_broker(request: BrokerRequest) -> Broker | None:  # type: ignore[empty-body]
+def tq_broker(request: BrokerRequest) -> Broker | None:
     """Called when a process first needs the broker whose URL scheme this plugin registered.
 
     Required of a plugin in the group ``tq.brokers``. Returns a broker that has not connected yet; raises
@@ -39,7 +40,7 @@ def tq_broker(request: BrokerRequest) -> Broker | None:  # type: ignore[empty-bo
 
 
 @hookspec(firstresult=True)
-def tq_backend(request: BackendRequest) -> Backend | None:  # type: ignore[empty-body]
+def tq_backend(request: BackendRequest) -> Backend | None:
     """Called when a process first needs the result backend whose URL scheme or name this plugin registered.
 
     Required of a plugin in the group ``tq.backends``. Returns a backend that has not connected yet; raises
@@ -48,7 +49,7 @@ def tq_backend(request: BackendRequest) -> Backend | None:  # type: ignore[empty
 
 
 @hookspec(firstresult=True)
-def tq_serializer(name: str) -> Serializer | None:  # type: ignore[empty-body]
+def tq_serializer(name: str) -> Serializer | None:
     """Called when a message or a setting names a serializer this plugin registered.
 
     Required of a plugin in the group ``tq.serializers``. Raises ``ImproperlyConfigured`` when a library it
@@ -57,16 +58,16 @@ def tq_serializer(name: str) -> Serializer | None:  # type: ignore[empty-body]
 
 
 @hookspec(firstresult=True)
-def tq_pool(request: PoolRequest) -> type[Pool] | None:  # type: ignore[empty-body]
+def tq_pool(request: PoolRequest) -> type[Pool] | None:
     """Called when a worker starts with a pool this plugin registered.
 
-    Required of a plugin in the group ``tq.pools``. Called in the supervisor, before any runner exists: returns the
-    class, and does whatever must happen before the application is imported (monkey-patching).
+    Required of a plugin in the group ``tq.pools``. Called in the supervisor, before any runner exists:
+    returns the class, and does whatever must happen before the application is imported (monkey-patching).
     """
 
 
 @hookspec(firstresult=True)
-def tq_schedule_store(request: ScheduleStoreRequest) -> ScheduleStore | None:  # type: ignore[empty-body]
+def tq_schedule_store(request: ScheduleStoreRequest) -> ScheduleStore | None:
     """Called when the scheduler starts with a store this plugin registered.
 
     Required of a plugin in the group ``tq.schedule_stores``.
@@ -80,8 +81,8 @@ def tq_schedule_store(request: ScheduleStoreRequest) -> ScheduleStore | None:  #
 def tq_settings_schema() -> Mapping[str, Any]:  # type: ignore[empty-body]
     """Called when settings are validated or listed: returns JSON Schema properties by setting name.
 
-    Optional. A name may be new, or a section of its own such as ``broker_transport_options``' keys for this plugin
-    under ``x-tq-section``. Must not import client libraries.
+    Optional. A name may be new, or a section of its own such as ``broker_transport_options``' keys for
+    this plugin under ``x-tq-section``. Must not import client libraries.
     """
 
 
