@@ -1,4 +1,4 @@
-"""What a plugin imports: the hook marker, its description, and the kinds of thing it may offer."""
+"""What a plugin imports: the hook marker and its description."""
 
 from tq_core.plugin.hookspecs import hookimpl
 from tq_core.plugin.info import PluginInfo

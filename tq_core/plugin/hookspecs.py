@@ -1,8 +1,9 @@
 """Every hook a plugin may implement.
 
 Three kinds: *factories* open something (the first answer counts), *collectors* gather contributions of all
-plugins, *observers* announce what happens and whose answers are ignored. A hook costs microseconds; what a factory
-returned is called directly ever after, and per-task observers are called only if somebody listens at start-up.
+plugins, *observers* announce what happens and whose answers are ignored. A hook costs microseconds;
+what a factory returned is called directly ever after, and per-task observers are called only if
+somebody listens at start-up.
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ def tq_serializer(name: str) -> Serializer | None:
 def tq_pool(request: PoolRequest) -> type[Pool] | None:
     """Called when a worker starts with a pool this plugin registered.
 
-    Required of a plugin in the group ``tq.pools``. Called in the supervisor, before any runner exists: returns the
-    class, and does whatever must happen before the application is imported (monkey-patching).
+    Required of a plugin in the group ``tq.pools``. Called in the supervisor, before any runner exists:
+    returns the class, and does whatever must happen before the application is imported (monkey-patching).
     """
 
 
@@ -80,8 +81,8 @@ def tq_schedule_store(request: ScheduleStoreRequest) -> ScheduleStore | None:
 def tq_settings_schema() -> Mapping[str, Any]:  # type: ignore[empty-body]
     """Called when settings are validated or listed: returns JSON Schema properties by setting name.
 
-    Optional. A name may be new, or a section of its own such as ``broker_transport_options``' keys for this plugin
-    under ``x-tq-section``. Must not import client libraries.
+    Optional. A name may be new, or a section of its own such as ``broker_transport_options``' keys for
+    this plugin under ``x-tq-section``. Must not import client libraries.
     """
 
 

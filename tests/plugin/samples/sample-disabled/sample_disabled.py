@@ -1,0 +1,1 @@
+raise AssertionError("a disabled plugin must not be imported")
