@@ -54,7 +54,9 @@ class DatabaseBackend(Backend):
         names, schemas = (
             dict(settings.get(name) or {}) for name in ("database_table_names", "database_table_schemas")
         )
-        self._task, self._group = result_tables(names, schemas, extended=bool(settings.get("result_extended")))
+        self._task, self._group = result_tables(
+            names, schemas, extended=bool(settings.get("result_extended"))
+        )
         self._database = Database(
             address,
             unavailable=BackendUnavailable,

@@ -102,7 +102,9 @@ class DatabaseCoordination(Coordination):
 
     def release(self, key: str, owner: str) -> bool:
         return self._database.once(
-            lambda session: session.run(_LOCK_RELEASE, name=key, holder=owner, now=machine_time()).rowcount == 1
+            lambda session: (
+                session.run(_LOCK_RELEASE, name=key, holder=owner, now=machine_time()).rowcount == 1
+            )
         )
 
     def count(self, key: str, by: int, ttl: float) -> int:
@@ -110,7 +112,9 @@ class DatabaseCoordination(Coordination):
             now = machine_time()
             row = session.run(_COUNTER, name=key).fetchone()
             total: int = by + (row[0] if row is not None and row[1] > now else 0)
-            session.run(_COUNTER_ADD if row is None else _COUNTER_SET, name=key, number=total, until=now + ttl)
+            session.run(
+                _COUNTER_ADD if row is None else _COUNTER_SET, name=key, number=total, until=now + ttl
+            )
             self._sweep_sometimes(session, now)
             return total
 
