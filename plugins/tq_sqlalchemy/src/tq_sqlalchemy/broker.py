@@ -22,6 +22,7 @@ from tq_sqlalchemy.doorbell import Doorbell
 from tq_sqlalchemy.envelope import rows_of
 from tq_sqlalchemy.holding import Holding
 from tq_sqlalchemy.leases import inherit, register
+from tq_sqlalchemy.migrations import migrate
 from tq_sqlalchemy.models import READY
 from tq_sqlalchemy.models import queues as queue_tables
 from tq_sqlalchemy.options import TransportOptions
@@ -56,7 +57,7 @@ class DatabaseBroker(Broker):
             unavailable=BrokerUnavailable,
             busy_timeout=options.busy_timeout,
             engine_options=options.engine_options,
-            schema=[("queues", queue_tables)],
+            prepare=lambda connection: migrate(connection, "queues", queue_tables, str(address)),
         )
         self._doorbell = Doorbell(address.path, options.doorbell)
         self._cemetery = Cemetery(self._database, options)

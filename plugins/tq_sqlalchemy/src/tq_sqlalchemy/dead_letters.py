@@ -17,7 +17,16 @@ from tq_sqlalchemy.session import Database, Session
 from tq_sqlalchemy.sqlite.messages import id_list
 
 #: The columns a letter and a message share under one name.
-_SHARED = ("task_id", "queue", "priority", "content_type", "content_encoding", "properties", "headers", "body")
+_SHARED = (
+    "task_id",
+    "queue",
+    "priority",
+    "content_type",
+    "content_encoding",
+    "properties",
+    "headers",
+    "body",
+)
 
 #: Letters read at a time while iterating.
 _PAGE = 200
@@ -61,7 +70,9 @@ SELECT {", ".join(_SHARED)}, {READY}, 0, 0, ? FROM tq_dead_letter
 WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id
 """
 _DROP = "DELETE FROM tq_dead_letter WHERE id IN (SELECT value FROM json_each(?))"
-_QUEUES = "SELECT queue, count(*) FROM tq_dead_letter WHERE id IN (SELECT value FROM json_each(?)) GROUP BY queue"
+_QUEUES = (
+    "SELECT queue, count(*) FROM tq_dead_letter WHERE id IN (SELECT value FROM json_each(?)) GROUP BY queue"
+)
 
 
 class Cemetery:
@@ -131,7 +142,9 @@ class Cemetery:
 
     def _page(self, queue: str | None, below: int, page: int) -> list[Any]:
         if queue is None:
-            return self._database.read(lambda session: session.run(_PAGE_ALL, below=below, page=page).fetchall())
+            return self._database.read(
+                lambda session: session.run(_PAGE_ALL, below=below, page=page).fetchall()
+            )
         return self._database.read(
             lambda session: session.run(_PAGE_QUEUE, below=below, page=page, queue=queue).fetchall()
         )

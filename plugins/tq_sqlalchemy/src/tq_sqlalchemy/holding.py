@@ -93,9 +93,7 @@ class Holding:
         """Mark rows as begun; those no longer held are left alone."""
         rows = self._held(tags, [])
         if rows:
-            self._database.once(
-                lambda session: session.open().execute(_BEGIN, (self.fence, id_list(rows)))
-            )
+            self._database.once(lambda session: session.open().execute(_BEGIN, (self.fence, id_list(rows))))
 
     def settle(self, settlements: Sequence[Settlement], follow_ups: Sequence[Message]) -> list[Any]:
         """End deliveries and publish follow-ups in one transaction; return the tags not held.

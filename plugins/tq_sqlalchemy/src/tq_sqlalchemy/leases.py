@@ -30,9 +30,7 @@ _REGISTER = sa.insert(consumer).values(
     pid=sa.bindparam("pid"),
     started=sa.bindparam("started"),
 )
-_BEAT = (
-    sa.update(consumer).where(consumer.c.id == sa.bindparam("fence")).values(beats=consumer.c.beats + 1)
-)
+_BEAT = sa.update(consumer).where(consumer.c.id == sa.bindparam("fence")).values(beats=consumer.c.beats + 1)
 _ALIVE = sa.select(consumer.c.id).where(consumer.c.id == sa.bindparam("fence"))
 _ALL = sa.select(consumer.c.id, consumer.c.beats, consumer.c.machine, consumer.c.pid, consumer.c.started)
 _STRIKE = sa.delete(consumer).where(consumer.c.id == sa.bindparam("fence"))

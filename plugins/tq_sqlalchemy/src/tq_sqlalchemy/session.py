@@ -13,7 +13,7 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from weakref import WeakSet, WeakValueDictionary
 
@@ -21,7 +21,6 @@ import sqlalchemy as sa
 
 from tq_core.errors import TQError
 from tq_sqlalchemy.address import Address
-from tq_sqlalchemy.migrations import migrate
 from tq_sqlalchemy.sqlite.connection import ERRORS, explain, is_busy, make_engine, open_connection
 
 T = TypeVar("T")
@@ -48,7 +47,9 @@ class Session:
 
     __slots__ = ("__weakref__", "_statements", "engine", "in_use", "raw")
 
-    def __init__(self, engine: sa.Engine, statements: dict[Any, tuple[str, tuple[str, ...], dict[str, Any]]]) -> None:
+    def __init__(
+        self, engine: sa.Engine, statements: dict[Any, tuple[str, tuple[str, ...], dict[str, Any]]]
+    ) -> None:
         self.engine = engine
         self.raw: sqlite3.Connection | None = None
         self.in_use = threading.Lock()
@@ -82,13 +83,13 @@ class Session:
 class _Process:
     """What belongs to one process: its threads' sessions and its turn to write."""
 
-    __slots__ = ("local", "migrated", "pid", "sessions", "turn")
+    __slots__ = ("local", "pid", "prepared", "sessions", "turn")
 
     def __init__(self, path: str) -> None:
         self.pid = os.getpid()
         self.local = threading.local()
         self.sessions: WeakSet[Session] = WeakSet()
-        self.migrated = False
+        self.prepared = False
         with _GUARD:
             key = (self.pid, path)
             turn = _TURNS.get(key)
@@ -106,7 +107,7 @@ class Database:
         busy_timeout: seconds a call may wait for other writers.
         engine_options: passed to ``create_engine``.
         engine_callback: called once with the engine (``database_engine_callback``).
-        schema: ``(component, tables)`` to create or upgrade at the first use, or None.
+        prepare: creates or upgrades tables; called once, inside a transaction, at the first use.
     """
 
     def __init__(
@@ -117,7 +118,7 @@ class Database:
         busy_timeout: float,
         engine_options: Mapping[str, Any],
         engine_callback: Callable[[sa.Engine], object] | None = None,
-        schema: Sequence[tuple[str, sa.MetaData]] = (),
+        prepare: Callable[[sa.Connection], None],
     ) -> None:
         self.address = address
         self.unavailable = unavailable
@@ -125,7 +126,7 @@ class Database:
         self.engine = make_engine(address.url, engine_options)
         if engine_callback is not None:
             engine_callback(self.engine)
-        self._schema = schema
+        self._prepare = prepare
         self._statements: dict[Any, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
         self._process = _Process(str(address.path))
 
@@ -144,6 +145,11 @@ class Database:
             TQError: the ``unavailable`` error, after ``busy_timeout`` or at once where waiting is no help.
         """
         return self._run(work, True, True)
+
+    def ready(self) -> None:
+        """Make sure the tables are there; costs nothing once they are."""
+        if not self._process.prepared:
+            self._session()
 
     def connect(self) -> None:
         """Make sure the file can be used and its tables are there."""
@@ -169,9 +175,9 @@ class Database:
         if process.pid != os.getpid():
             # Closing the parent's connections here would drop the locks this process takes on the same file.
             _INHERITED.append(process)
-            migrated = process.migrated
+            prepared = process.prepared
             process = self._process = _Process(str(self.address.path))
-            process.migrated = migrated
+            process.prepared = prepared
         session: Session | None = getattr(process.local, "session", None)
         if session is None:
             session = Session(self.engine, self._statements)
@@ -179,25 +185,23 @@ class Database:
                 process.sessions.add(session)
                 _SESSIONS.add(session)
             process.local.session = session
-        if not process.migrated:
-            self._migrate(session)
-            process.migrated = True
+        if not process.prepared:
+            self._make_ready(session)
+            process.prepared = True
         return session
 
-    def _migrate(self, session: Session) -> None:
+    def _make_ready(self, session: Session) -> None:
         def upgrade(_session: Session) -> None:
             with self.engine.connect() as connection:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
                 try:
-                    for component, tables in self._schema:
-                        migrate(connection, component, tables, str(self.address))
+                    self._prepare(connection)
                 except BaseException:
                     connection.exec_driver_sql("ROLLBACK")
                     raise
                 connection.exec_driver_sql("COMMIT")
 
-        if self._schema:
-            self._insist(session, upgrade, True, False)
+        self._insist(session, upgrade, True, False)
 
     def _run(self, work: Callable[[Session], T], writes: bool, transaction: bool) -> T:
         return self._insist(self._session(), work, writes, transaction)
@@ -225,7 +229,9 @@ class Database:
     def _attempt(self, session: Session, work: Callable[[Session], T], writes: bool, transaction: bool) -> T:
         turn = self._process.turn.lock if writes else None
         if turn is not None and not turn.acquire(timeout=self.busy_timeout):
-            raise self.unavailable(f"{self.address} is being written by another thread for too long; try again")
+            raise self.unavailable(
+                f"{self.address} is being written by another thread for too long; try again"
+            )
         try:
             with session.in_use:
                 if not transaction:

@@ -60,7 +60,5 @@ def migrate(connection: sa.Connection, component: str, tables: sa.MetaData, plac
         STEPS[component, version](connection)
     if found < newest:
         connection.execute(
-            sa.update(schema_version)
-            .where(schema_version.c.component == component)
-            .values(version=newest)
+            sa.update(schema_version).where(schema_version.c.component == component).values(version=newest)
         )

@@ -27,7 +27,7 @@ PRAGMAS = (
     "foreign_keys=OFF",
     "temp_store=MEMORY",
     "cache_size=-4000",
-    "wal_autocheckpoint=2000",
+    "wal_autocheckpoint=8000",
     # A WAL that a burst has blown up is cut back to this many bytes.
     "journal_size_limit=67108864",
 )
@@ -95,4 +95,6 @@ def explain(error: BaseException, path: Path) -> str:
     advice = next((advice for piece, advice in ADVICE if piece in text), None)
     if "unable to open" in text and not path.parent.is_dir():
         advice = f"the directory {path.parent} does not exist: create it"
-    return f"The SQLite database {path}: {advice} ({text})" if advice else f"The SQLite database {path}: {text}"
+    return (
+        f"The SQLite database {path}: {advice} ({text})" if advice else f"The SQLite database {path}: {text}"
+    )

@@ -37,9 +37,7 @@ WHERE id IN (
 """
 
 #: The columns of a claimed row, in the order :func:`claim` returns them.
-_CLAIMED = (
-    "priority, id, delivery_count, orphaned, task_id, due, content_type, content_encoding, properties, headers, body"
-)
+_CLAIMED = "priority, id, delivery_count, orphaned, task_id, due, content_type, content_encoding, properties, headers, body"
 
 _CLAIM_ROWS = f"{_CLAIM} RETURNING {_CLAIMED}"
 

@@ -1,0 +1,215 @@
+"""Results in a database, in Celery's own tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import sqlalchemy as sa
+
+from tq_core.contracts.backend import Backend, BackendRequest, ChordPart, ResultRecord
+from tq_core.contracts.coordination import Coordination
+from tq_core.contracts.serializer import Serializer
+from tq_core.errors import BackendUnavailable, ImproperlyConfigured
+from tq_core.states import READY_STATES
+from tq_sqlalchemy.address import Address, parse_address
+from tq_sqlalchemy.chords import Chords
+from tq_sqlalchemy.clock import reconcile
+from tq_sqlalchemy.coordination import DatabaseCoordination
+from tq_sqlalchemy.doorbell import Doorbell
+from tq_sqlalchemy.migrations import migrate
+from tq_sqlalchemy.models import coordination as coordination_tables
+from tq_sqlalchemy.models import result_tables
+from tq_sqlalchemy.options import TransportOptions
+from tq_sqlalchemy.plugin import BACKEND_CAPABILITIES
+from tq_sqlalchemy.results import ResultCodec, naive_utc
+from tq_sqlalchemy.session import Database, Session
+from tq_sqlalchemy.sqlite.results import ResultStatements
+from tq_sqlalchemy.watching import CHUNK, Watchers
+
+#: Rows deleted at a time, so that other writers get their turn in between.
+EXPIRE_CHUNK = 2000
+
+
+class DatabaseBackend(Backend):
+    """A result backend in one database file.
+
+    Args:
+        address: the file.
+        settings: the resolved settings.
+        serializer: writes and reads results.
+        accept: content types that may be read.
+    """
+
+    capabilities = BACKEND_CAPABILITIES
+
+    def __init__(
+        self, address: Address, settings: Any, serializer: Serializer, accept: frozenset[str]
+    ) -> None:
+        self._address = address
+        self._serializer = serializer
+        self._accept = accept
+        self._expires = _seconds(settings.get("result_expires"))
+        names, schemas = (
+            dict(settings.get(name) or {}) for name in ("database_table_names", "database_table_schemas")
+        )
+        self._task, self._group = result_tables(
+            names, schemas, extended=bool(settings.get("result_extended"))
+        )
+        self._database = Database(
+            address,
+            unavailable=BackendUnavailable,
+            busy_timeout=float(settings.get("database_busy_timeout") or TransportOptions().busy_timeout),
+            engine_options=settings.get("database_engine_options") or {},
+            engine_callback=settings.get("database_engine_callback"),
+            prepare=self._prepare,
+        )
+        self._doorbell = Doorbell(address.path)
+        self._watchers = Watchers(self._database, self._doorbell, self._fetch_ready)
+        self._chords = Chords(self._database, serializer)
+        self._coordination = DatabaseCoordination(self._database)
+        self._codec = ResultCodec(serializer, accept, ())
+        self._statements = ResultStatements("", self._codec.columns)
+        group = self._group
+        called = sa.bindparam("called")
+        self._load = sa.select(group.c.result).where(group.c.taskset_id == called)
+        self._drop = sa.delete(group).where(group.c.taskset_id == called)
+        self._save = sa.insert(group).values(
+            taskset_id=called,
+            result=sa.bindparam("value"),
+            # Written as text, the way SQLAlchemy itself writes it into SQLite.
+            date_done=sa.bindparam("moment", type_=sa.String),
+        )
+        self._expire_groups = sa.delete(group).where(
+            sa.type_coerce(group.c.date_done, sa.String) < sa.bindparam("before", type_=sa.String)
+        )
+
+    @classmethod
+    def from_request(cls, request: BackendRequest) -> DatabaseBackend:
+        """Open the backend a hook was asked for.
+
+        Raises:
+            ImproperlyConfigured: the URL or an option cannot be used.
+        """
+        url = request.url
+        if "://" not in url:
+            url = request.settings.get("database_url") or ""
+            if not url:
+                raise ImproperlyConfigured(
+                    f"result_backend = {request.url!r} needs database_url, or write db+sqlite:////path/results.db"
+                )
+        return cls(parse_address(url), request.settings, request.serializer, request.accept)
+
+    def _prepare(self, connection: sa.Connection) -> None:
+        migrate(connection, "coordination", coordination_tables, str(self._address))
+        reconcile(connection)
+        for table in (self._task, self._group):
+            table.create(connection, checkfirst=True)
+        # An older Celery, or one without result_extended, may have made the table with fewer columns.
+        found = sa.inspect(connection).get_columns(self._task.name, schema=self._task.schema)
+        self._codec = ResultCodec(self._serializer, self._accept, {column["name"] for column in found})
+        name = connection.dialect.identifier_preparer.format_table(self._task)
+        self._statements = ResultStatements(name, self._codec.columns)
+
+    def connect(self, timeout: float) -> None:
+        self._database.connect()
+
+    def store(self, records: Sequence[ResultRecord]) -> None:
+        if not records:
+            return
+        self._database.ready()
+        now = naive_utc(datetime.now(timezone.utc))
+        rows = [self._codec.row_of(record, now) for record in records]
+        run = self._database.once if len(rows) == 1 else self._database.write
+        run(lambda session: self._statements.store(session.open(), rows))
+        self._watchers.tell([record.task_id for record in records if record.state in READY_STATES])
+
+    def fetch(self, task_ids: Sequence[str]) -> dict[str, ResultRecord]:
+        found: dict[str, ResultRecord] = {}
+        for start in range(0, len(task_ids), CHUNK):
+            for record in self._fetch(task_ids[start : start + CHUNK], ready=False):
+                found[record.task_id] = record
+        return found
+
+    def _fetch_ready(self, task_ids: Sequence[str]) -> list[ResultRecord]:
+        return self._fetch(task_ids, ready=True)
+
+    def _fetch(self, task_ids: Sequence[str], *, ready: bool) -> list[ResultRecord]:
+        rows = self._database.read(
+            lambda session: self._statements.fetch(session.open(), task_ids, ready=ready)
+        )
+        return [self._codec.record_of(row) for row in rows]
+
+    def watch(
+        self, task_ids: Sequence[str], *, timeout: float | None, interval: float = 0.5
+    ) -> Iterator[ResultRecord]:
+        return self._watchers.watch(task_ids, timeout)
+
+    def forget(self, task_ids: Sequence[str]) -> None:
+        for start in range(0, len(task_ids), CHUNK):
+            chunk = task_ids[start : start + CHUNK]
+            self._database.once(lambda session, chunk=chunk: self._statements.forget(session.open(), chunk))  # type: ignore[misc]  # mypy wants no defaults here
+
+    def close(self) -> None:
+        self._watchers.close()
+        self._database.close()
+        self._doorbell.close()
+
+    def clean_up(self) -> int:
+        self._coordination.sweep()
+        if not self._expires:
+            return 0
+        before = naive_utc(datetime.now(timezone.utc) - timedelta(seconds=self._expires))
+        self._chords.expire(self._expires)
+        self._database.once(lambda session: session.run(self._expire_groups, before=before).rowcount)
+        total = 0
+        while True:
+            gone = self._database.once(
+                lambda session: self._statements.expire(session.open(), before, EXPIRE_CHUNK)
+            )
+            total += gone
+            if gone < EXPIRE_CHUNK:
+                return total
+
+    # groups
+
+    def save_group(self, group_id: str, result: Any) -> None:
+        value = self._serializer.dumps(result)
+        moment = naive_utc(datetime.now(timezone.utc))
+
+        def work(session: Session) -> None:
+            session.run(self._drop, called=group_id)
+            session.run(self._save, called=group_id, value=value, moment=moment)
+
+        self._database.write(work)
+
+    def load_group(self, group_id: str) -> Any | None:
+        row = self._database.read(lambda session: session.run(self._load, called=group_id).fetchone())
+        return self._codec.loads(row[0], group_id) if row and row[0] is not None else None
+
+    def delete_group(self, group_id: str) -> None:
+        self._database.once(lambda session: session.run(self._drop, called=group_id).rowcount)
+
+    # chords
+
+    def open_chord(self, group_id: str, size: int) -> None:
+        self._chords.open(group_id, size)
+
+    def add_chord_parts(self, parts: Sequence[ChordPart], *, claimant: str, lease: float) -> list[str]:
+        return self._chords.add(parts, claimant, lease)
+
+    def chord_parts(self, group_id: str) -> list[ChordPart]:
+        return self._chords.parts(group_id)
+
+    def close_chord(self, group_id: str) -> None:
+        self._chords.close(group_id)
+
+    def coordination(self) -> Coordination:
+        return self._coordination
+
+
+def _seconds(expires: Any) -> float:
+    if isinstance(expires, timedelta):
+        return expires.total_seconds()
+    return float(expires or 0)
