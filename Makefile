@@ -46,7 +46,7 @@ types: dev  ## mypy, strict
 	@"$(PY)" -m mypy
 
 imports: dev  ## import-linter: nothing imports upward
-	@"$(PY)" scripts/import_rules.py
+	@"$(BIN)/lint-imports"
 
 unit: dev  ## every test (ARGS="tests/config -k yaml" for some)
 	@"$(PY)" -m pytest $(ARGS)
