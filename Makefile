@@ -1,0 +1,93 @@
+# Every word a developer of tq needs. `make help` lists them.
+#
+# Only relative paths appear here, so that a checkout below "a path with spaces" works.
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+RECIPE_OF_VENV := pyproject.toml VERSION requirements-dev.txt scripts/environment.py $(PLUGINS:=/pyproject.toml)
+
+# `make bench -- --quick` hands make the goals "bench --quick": what follows bench is the benchmark's, not make's.
+ifeq (bench,$(firstword $(MAKECMDGOALS)))
+BENCH_WORDS := $(wordlist 2,$(words $(MAKECMDGOALS)),$(MAKECMDGOALS))
+ifneq (,$(BENCH_WORDS))
+.PHONY: $(BENCH_WORDS)
+$(eval $(BENCH_WORDS):;@:)
+endif
+endif
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help venv dev demo test lint types imports unit coverage bench docs services format dist clean
+
+help:  ## list these words
+	@echo "make WORD [PYTHON=python3.12] [VENV=.venv-3.12] [ARGS=\"…\"]"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
+
+venv: $(VENV)/.installed  ## make .venv with the core and all plugins of this checkout
+
+dev: $(VENV)/.installed-dev  ## the same, with all tools of development
+
+demo: $(VENV)/.installed  ## run `tq demo`: a producer, a worker and results, with nothing to set up
+	@"$(BIN)/tq" demo $(ARGS)
+
+test: lint types imports unit  ## everything CI checks: lint, types, imports, unit
+
+lint: dev  ## ruff: rules and formatting
+	@"$(PY)" -m ruff check .
+	@"$(PY)" -m ruff format --check .
+
+types: dev  ## mypy, strict
+	@"$(PY)" -m mypy
+
+imports: dev  ## import-linter: nothing imports upward
+	@"$(BIN)/lint-imports"
+
+unit: dev  ## every test (ARGS="tests/config -k yaml" for some)
+	@"$(PY)" -m pytest $(ARGS)
+
+coverage: dev  ## every test, with line and branch coverage
+	@"$(PY)" -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+
+bench: dev  ## measure (`make bench ARGS="…"`, or `make bench -- --quick`)
+	@"$(PY)" tests/benchmarks/run.py $(BENCH_WORDS) $(ARGS)
+
+docs: dev  ## write the generated reference pages again and check every link
+	@"$(PY)" -m tq_core.config.reference
+	@"$(PY)" scripts/check_links.py
+
+services: dev  ## show which servers that tests can use are running
+	@"$(PY)" -m tests.services
+
+format: dev  ## let ruff mend and format the code
+	@"$(PY)" -m ruff check --fix .
+	@"$(PY)" -m ruff format .
+
+dist: dev  ## build sdist and wheel of every distribution into dist/
+	@rm -rf dist
+	@set -e; for project in . $(PLUGINS); do "$(PY)" -m build --no-isolation --outdir dist "$$project"; done
+	@ls dist
+
+clean:  ## remove .venv and all that is built or cached in this checkout
+	rm -rf "$(VENV)" dist build .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -f .coverage .coverage.* coverage.xml
+
+$(VENV)/.installed: $(RECIPE_OF_VENV)
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "make: there is no '$(PYTHON)' here. Install Python 3.10 or newer, or name yours: make PYTHON=/path/to/python3" >&2; \
+	  exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "make: tq needs Python 3.10 or newer, and '$(PYTHON)' is `"$(PYTHON)" -V 2>&1`." \
+	    "Name a newer one: make PYTHON=python3.11" >&2; \
+	  exit 1; }
+	@"$(PYTHON)" scripts/environment.py runtime "$(VENV)"
+	@touch "$@"
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@"$(PYTHON)" scripts/environment.py dev "$(VENV)"
+	@touch "$@"
