@@ -12,7 +12,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, overload
 
 from tq_core import current, signals
@@ -25,6 +25,8 @@ from tq_core.defaults import default_urls
 from tq_core.errors import ImproperlyConfigured
 from tq_core.plugin.manager import PluginManager
 from tq_core.producer import Producer
+from tq_core.protocol.inspection import Limits
+from tq_core.protocol.inspection import read as read_message
 from tq_core.registry import TaskRegistry
 from tq_core.routing.queues import Queues
 from tq_core.routing.router import Router
@@ -33,6 +35,7 @@ from tq_core.task import Task as BaseTask
 
 if TYPE_CHECKING:
     from tq_core.message import Message
+    from tq_core.protocol.task import TaskMessage
     from tq_core.request import Request
     from tq_core.results.async_result import AsyncResult
 
@@ -416,6 +419,17 @@ class Celery:
     def backend_address(self) -> str:
         """The result backend's URL without its password."""
         return mask_url(self._urls[1])
+
+    def message_reader(self) -> Callable[[Message], TaskMessage]:
+        """Return the function that decodes task messages within the limits of the settings."""
+        conf = self.conf
+        size = conf.message_max_size
+        return partial(
+            read_message,
+            codecs=self.serializers,
+            accept=self.serializers.accept(conf.accept_content),
+            limits=Limits(size=size, unfolded=size, depth=conf.message_max_depth),
+        )
 
     def forget_connections(self) -> None:
         """Drop what a parent process opened, without closing it: it is still the parent's."""

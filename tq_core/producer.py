@@ -15,7 +15,7 @@ from tq_core import current, signals
 from tq_core.errors import BrokerUnavailable, ImproperlyConfigured, PublishError
 from tq_core.message import Message
 from tq_core.protocol import task_v1, task_v2
-from tq_core.protocol.task_v2 import TaskCall
+from tq_core.protocol.task import TaskCall
 from tq_core.results.async_result import AsyncResult
 from tq_core.retry import delays
 from tq_core.timeutil import unix_from_iso
@@ -54,7 +54,8 @@ class Producer:
         self._conf = conf
         self._ids = _Ids()
         self._reply_to = str(uuid.uuid4())
-        self._protocol = task_v1 if conf.task_protocol == 1 else task_v2
+        self._first_protocol = conf.task_protocol == 1
+        self._templates: dict[str, dict[str, Any]] = {}
         self._bound: float = conf.broker_publish_timeout
         self._retries: bool = bool(conf.task_publish_retry)
         self._inherit_priority: bool = bool(conf.task_inherit_parent_priority)
@@ -194,14 +195,14 @@ class Producer:
             ignore_result=bool(options.get("ignore_result", False)),
             replaced_task_nesting=options.get("replaced_task_nesting", 0),
             stamped_headers=options.get("stamped_headers"),
-            stamps=options.get("stamps"),
+            stamps=options.get("stamps") or {},
             callbacks=_signatures(options.get("link")),
             errbacks=_signatures(options.get("link_error")),
             chain=options.get("chain"),
             chord=options.get("chord"),
-            user_headers=options.get("headers"),
+            headers=options.get("headers") or {},
         )
-        headers, body = self._protocol.build(call)
+        headers, body = self._build(call)
         serializer = app.serializers.get(options.get("serializer") or conf.task_serializer)
         if signals.before_task_publish.receivers:
             signals.before_task_publish.send(
@@ -234,6 +235,15 @@ class Producer:
             )
             for destination in app.router.destinations(options)
         ]
+
+    def _build(self, call: TaskCall) -> tuple[dict[str, Any], Any]:
+        """Return headers and body of a call; a task's constant headers are made once."""
+        if self._first_protocol:
+            return task_v1.build(call)
+        template = self._templates.get(call.name)
+        if template is None:
+            template = self._templates[call.name] = task_v2.template(call.name, self._origin)
+        return task_v2.build(call, template)
 
     def _task_options(self, task: Task) -> dict[str, Any]:
         """Return what a task's attributes say about its calls."""

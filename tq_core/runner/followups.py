@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tq_core import current
 from tq_core.errors import ChordError
 from tq_core.message import Message
-from tq_core.protocol.result import rebuild_exception
+from tq_core.protocol.exception import rebuild_exception
 from tq_core.runner.job import Job
 
 if TYPE_CHECKING:

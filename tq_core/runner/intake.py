@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tq_core import signals, states
@@ -18,7 +18,8 @@ from tq_core.tracing import TaskPlan
 
 if TYPE_CHECKING:
     from tq_core.contracts.backend import Backend, ResultRecord
-    from tq_core.protocol.task import MessageReader
+    from tq_core.message import Message
+    from tq_core.protocol.task import TaskMessage
     from tq_core.task import Task
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class Intake:
 
     Args:
         tasks: the application's tasks by name.
-        reader: decodes messages within the configured limits.
+        read: decodes a message within the configured limits, or raises a ``TQError``.
         backend: asked what became of a redelivered task.
         max_deliveries: deliveries after which a message is taken for poison, 0 for no limit.
         revoked: ids of tasks that must not run.
@@ -60,14 +61,14 @@ class Intake:
     def __init__(
         self,
         tasks: Mapping[str, Task],
-        reader: MessageReader,
+        read: Callable[[Message], TaskMessage],
         backend: Backend,
         *,
         max_deliveries: int,
         revoked: set[str],
     ) -> None:
         self._tasks = tasks
-        self._read = reader.read
+        self._read = read
         self._backend = backend
         self._max_deliveries = max_deliveries
         self.revoked = revoked

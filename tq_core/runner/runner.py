@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from tq_core import signals
 from tq_core.contracts.pool import Pool
 from tq_core.outcome import Outcome
-from tq_core.protocol.task import MessageReader
 from tq_core.runner.board import Board
 from tq_core.runner.consumer import Rhythm, TransportThread
 from tq_core.runner.execution import TaskExecution
@@ -87,14 +86,8 @@ class Runner:
         self._execution = TaskExecution(
             board.row(spec.number), limits, spec.node, loglevel=spec.loglevel, logfile=spec.logfile
         )
-        reader = MessageReader(
-            app.serializers,
-            accept=app.serializers.accept(conf.accept_content),
-            max_size=conf.message_max_size,
-            max_depth=conf.message_max_depth,
-        )
         self._revoked: set[str] = set()
-        intake = Intake(app.tasks, reader, backend, max_deliveries=conf.task_max_deliveries, revoked=self._revoked)
+        intake = Intake(app.tasks, app.message_reader(), backend, max_deliveries=conf.task_max_deliveries, revoked=self._revoked)
         consumer = broker.consumer(spec.queues, consumer_id=spec.consumer_id, prefetch=spec.prefetch)
         settler = Settler(app, backend, consumer.settle, hostname=spec.node, claimant=spec.consumer_id)
         reservations = Reservations(spec.slots, conf.worker_reservation_patience, spec.prefetch, total=spec.max_tasks)

@@ -19,7 +19,7 @@ from tq_core.errors import BackendError, BackendUnavailable, EncodeError, TaskRe
 from tq_core.exception_info import format_exception
 from tq_core.message import Message
 from tq_core.outcome import Buried, Failed, Ignored, Outcome, Rejected, Retried, Revoked, Succeeded
-from tq_core.protocol.result import describe_exception
+from tq_core.protocol.exception import describe_exception
 from tq_core.runner import narration
 from tq_core.runner.followups import FollowUps
 from tq_core.runner.job import Job, request_of

@@ -19,8 +19,7 @@ from tq_core.contracts.broker import Requeue, Settlement
 from tq_core.errors import TimeLimitExceeded, TQError, WorkerLostError
 from tq_core.message import Delivery
 from tq_core.outcome import Buried, Failed, Outcome
-from tq_core.protocol.result import describe_exception
-from tq_core.protocol.task import MessageReader
+from tq_core.protocol.exception import describe_exception
 from tq_core.runner.board import BusySlot
 from tq_core.runner.job import Job
 from tq_core.runner.settlement import Settler
@@ -76,12 +75,7 @@ class Aftermath:
         self._app = app
         self._node = node
         self._max_deliveries = int(conf.task_max_deliveries or 0)
-        self._read = MessageReader(
-            app.serializers,
-            accept=app.serializers.accept(conf.accept_content),
-            max_size=conf.message_max_size,
-            max_depth=conf.message_max_depth,
-        ).read
+        self._read = app.message_reader()
 
     def settle(self, death: Death) -> None:
         """Give every message of a dead runner its ending.
