@@ -180,7 +180,8 @@ class Worker:
             self._announced = True
             logger.info("%s ready.", self.hostname)
             signals.worker_ready.send(self)
-            self.app.plugins.announce("tq_worker_ready", node=self.hostname)
+            for listener in self.app.plugins.observers("tq_worker_ready"):
+                listener(node=self.hostname)
 
     def _listen(self, runner: RunnerProcess) -> None:
         try:
