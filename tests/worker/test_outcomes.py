@@ -64,7 +64,8 @@ def test_an_expired_task_is_revoked(start_worker, project):
     assert result.state == "REVOKED"
 
 
-def test_a_rejected_message_is_buried_with_its_reason(worker, project):
+def test_a_rejected_message_is_buried_with_its_reason(start_worker, project):
+    worker = start_worker("-c", "1").ready()
     result = project.reject.delay()
     worker.wait_for("rejected: not for me")
     assert project.add.delay(1, 1).get(timeout=30) == 2
@@ -92,9 +93,12 @@ def test_a_result_that_cannot_be_serialized_is_a_failure(worker, project):
     assert project.add.delay(1, 1).get(timeout=30) == 2
 
 
-def test_an_unknown_task_is_buried_and_fails(worker, project):
+def test_an_unknown_task_is_buried_and_fails(start_worker, project):
+    start_worker("-c", "1").ready()
     result = project.app.send_task("project.missing", (1,))
     with pytest.raises(NotRegistered, match="project.missing"):
         result.get(timeout=30)
+    # One slot settles in order: after this result the message before it has its ending.
+    assert project.add.delay(1, 1).get(timeout=30) == 2
     (letter,) = project.app.broker.dead_letters()
     assert "unknown task 'project.missing'" in letter.reason
