@@ -23,31 +23,37 @@ PATIENCE = 40.0
 
 
 class Bell:
-    """A socket on which tasks say what they are doing."""
+    """A socket on which tasks say what they are doing; always listening, since a full socket blocks its senders."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.heard: list[list[str]] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(path))
-        self._socket.settimeout(PATIENCE)
-        self.heard: list[list[str]] = []
+        self._changed = threading.Condition()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        while (words := self._socket.recv(4096).decode().split()) != ["closed"]:
+            with self._changed:
+                self.heard.append(words)
+                self._changed.notify_all()
 
     def wait(self, word: str, count: int = 1) -> list[list[str]]:
         """Wait until ``word`` has been said ``count`` times, and return what followed it each time."""
-        while len(found := [words[1:] for words in self.heard if words[0] == word]) < count:
-            self.heard.append(self._socket.recv(4096).decode().split())
-        return found
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.said(word)) >= count, PATIENCE), self.heard
+            return self.said(word)
 
     def said(self, word: str) -> list[list[str]]:
-        """Return what has been said so far."""
-        self._socket.setblocking(False)
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                self.heard.append(self._socket.recv(4096).decode().split())
-        self._socket.settimeout(PATIENCE)
+        """Return what followed ``word`` each time it was said so far."""
         return [words[1:] for words in self.heard if words[0] == word]
 
     def close(self) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"closed", str(self.path))
+        self._listener.join(PATIENCE)
         self._socket.close()
 
 

@@ -53,6 +53,9 @@ def record_late(self, number, seconds=0.0):
 @app.task(bind=True)
 def record_early(self, number, seconds=0.0):
     say("run", number, os.getpid())
+    # Long enough for the runner to have told the broker that this has begun.
+    time.sleep(0.2)
+    say("underway", number)
     time.sleep(seconds)
     say("done", number)
     return number
