@@ -122,6 +122,45 @@ class WorkerProcess:
         self._reader.join(PATIENCE)
 
 
+class Gate:
+    """A socket at which tasks wait until the test opens it; then it stays open."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.bind(str(path))
+        self._socket.listen(64)
+        self._lock = threading.Lock()
+        self._waiting: list[socket.socket] = []
+        self._open = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                visitor, _ = self._socket.accept()
+            except OSError:
+                return
+            with self._lock:
+                self._waiting.append(visitor)
+                if self._open:
+                    self._let_in()
+
+    def _let_in(self) -> None:
+        while self._waiting:
+            self._waiting.pop().close()
+
+    def open(self) -> None:
+        with self._lock:
+            self._open = True
+            self._let_in()
+
+    def close(self) -> None:
+        self.open()
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
 @pytest.fixture
 def bell(tmp_path: Path) -> Iterator[Bell]:
     with contextlib.closing(Bell(tmp_path / "bell")) as bell:
@@ -148,7 +187,6 @@ def env(tmp_path: Path, url: str, bell: Bell) -> dict[str, str]:
 def project(tmp_path: Path, env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The project's module, loaded in the test's own process as a client would."""
     (tmp_path / "project.py").write_text(PROJECT.read_text())
-    os.mkfifo(tmp_path / "gate")
     for name in ("TEST_URL", "TEST_BELL", "TEST_GATE"):
         monkeypatch.setenv(name, env[name])
     spec = importlib.util.spec_from_file_location("project", tmp_path / "project.py")
@@ -177,11 +215,7 @@ def start_worker(tmp_path: Path, env: dict[str, str], project: Any) -> Iterator[
 
 
 @pytest.fixture
-def open_gate(tmp_path: Path) -> Callable[[], None]:
-    """Let every task that waits at the gate go on."""
-
-    def open_it() -> None:
-        with open(tmp_path / "gate", "w") as gate:
-            gate.write("go")
-
-    return open_it
+def open_gate(tmp_path: Path) -> Iterator[Callable[[], None]]:
+    """Let every task that waits at the gate, now or later, go on."""
+    with contextlib.closing(Gate(tmp_path / "gate")) as gate:
+        yield gate.open

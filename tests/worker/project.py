@@ -31,8 +31,9 @@ def whoami():
 @app.task(bind=True)
 def wait_at_gate(self, name="task"):
     say("waiting", name, os.getpid(), self.request.id)
-    with open(os.environ["TEST_GATE"]) as gate:
-        gate.read()
+    with socket.socket(socket.AF_UNIX) as gate:
+        gate.connect(os.environ["TEST_GATE"])
+        gate.recv(1)
     say("passed", name, os.getpid())
     return name
 
