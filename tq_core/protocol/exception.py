@@ -77,7 +77,8 @@ def describe_exception(error: BaseException, encode: Callable[[Any], object] | N
 
     Args:
         error: the exception.
-        encode: the serializer's ``dumps``; an argument it refuses becomes its repr. None keeps what JSON holds.
+        encode: the serializer's ``dumps``; an argument it refuses becomes its repr. None
+            keeps what JSON holds.
     """
     kind = type(error)
     module, name = _FOREIGN_NAMES.get(kind) or (kind.__module__, kind.__qualname__)
@@ -151,7 +152,7 @@ def _find(module: str, name: str) -> type[BaseException] | None:
 
 def _instance(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException | None:
     try:
-        error = kind(*args)
+        error: Any = kind(*args)
     except Exception:  # its constructor takes other arguments than it hands to Exception
         try:
             error = kind.__new__(kind, *args)

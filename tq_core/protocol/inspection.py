@@ -1,7 +1,7 @@
 """The guard at the door: a message from the broker becomes a :class:`TaskMessage`, or one of our errors.
 
-Whatever stands in a queue was put there by strangers. Nothing leaves :func:`read` but a well-formed message or
-an error of :mod:`tq_core.errors`, and neither time nor memory grows beyond what the limits allow.
+Whatever stands in a queue was put there by strangers. Nothing leaves :func:`read` but a well-formed message
+or an error of :mod:`tq_core.errors`, and neither time nor memory grows beyond what the limits allow.
 """
 
 from __future__ import annotations
