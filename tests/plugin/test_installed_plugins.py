@@ -61,9 +61,7 @@ def test_two_that_offer_one_name_are_both_named_with_the_lines_that_decide(envir
     ],
 )
 def test_the_configuration_decides_a_conflict(environment: Environment, arguments: str, origin: str) -> None:
-    assert environment.run(f'show(PluginManager({arguments}).open_broker("demo://", {{}}, "n").origin)') == (
-        origin
-    )
+    assert environment.run(f'show(PluginManager({arguments}).open_broker("demo://", {{}}, "n").origin)') == (origin)
 
 
 def test_a_preference_for_somebody_else_is_refused(environment: Environment) -> None:
@@ -84,9 +82,7 @@ def test_a_plugin_that_raises_on_import_is_named_with_its_error(environment: Env
 
 
 def test_a_plugin_for_other_contracts_is_not_called(environment: Environment) -> None:
-    kind, text = environment.run(
-        'show(refusal(PluginManager().open_backend, "outdated://", {}, None, (), "n"))'
-    )
+    kind, text = environment.run('show(refusal(PluginManager().open_backend, "outdated://", {}, None, (), "n"))')
     assert kind == "PluginIncompatible"
     assert "sample-outdated 1.2" in text
     assert "version 0 of tq's contracts" in text
@@ -210,9 +206,7 @@ def test_check_fails_with_four_and_says_what_to_do(environment: Environment) -> 
     assert "pip install no-such-client-library" in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("name", "code"), [("shelf", 0), ("sample-serializer", 0), ("raising://", 4), ("json", 0)]
-)
+@pytest.mark.parametrize(("name", "code"), [("shelf", 0), ("sample-serializer", 0), ("raising://", 4), ("json", 0)])
 def test_one_plugin_can_be_checked(environment: Environment, name: str, code: int) -> None:
     assert environment.plugins("check", name).returncode == code
 

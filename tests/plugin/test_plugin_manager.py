@@ -95,9 +95,7 @@ def test_the_longest_registered_name_wins() -> None:
     ],
 )
 def test_a_missing_broker_says_what_to_do(url: str, text: str) -> None:
-    manager = PluginManager(
-        catalogue=Catalogue([candidate("brokers", "memory", builtin.__name__, "tq-core")])
-    )
+    manager = PluginManager(catalogue=Catalogue([candidate("brokers", "memory", builtin.__name__, "tq-core")]))
     with pytest.raises(PluginNotFound) as caught:
         manager.open_broker(url, {}, "n")
     assert text in str(caught.value)
@@ -123,9 +121,7 @@ def test_backends_brokers_and_serializers_may_be_named_by_path() -> None:
     assert isinstance(manager.open_broker("tq_core.brokers.memory:MemoryBroker://x", {}, "n"), MemoryBroker)
 
 
-@pytest.mark.parametrize(
-    "path", ["no.such:Thing", "tq_core.pools.solo:Nothing", "tq_core.pools.solo.Nothing"]
-)
+@pytest.mark.parametrize("path", ["no.such:Thing", "tq_core.pools.solo:Nothing", "tq_core.pools.solo.Nothing"])
 def test_a_path_that_leads_nowhere_is_refused(path: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="cannot be imported"):
         PluginManager().pool_class(path)
