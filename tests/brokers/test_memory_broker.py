@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from tq_core.brokers.memory import MemoryBroker
 from tq_core.contracts.broker import Ack, Broker, BrokerRequest
 from tq_core.testing.conformance.broker import BrokerConformance, ids, message
-from tq_core.testing.conformance.patience import take
+from tq_core.testing.conformance.patience import PATIENCE, Thread, take
 
 _names = itertools.count()
 
@@ -84,18 +86,31 @@ def test_dead_letters_are_bounded() -> None:
 def test_a_forked_child_starts_empty_and_leaves_the_parent_alone() -> None:
     broker = opened("memory://forked")
     broker.publish([message("parents")])
-    queues = broker._open()
-    with queues.changed:  # a lock held at the moment of the fork must not hang the child
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                broker.publish([message("childs")])
-                consumer = broker.consumer(["q"], consumer_id="c")
-                deliveries = take(consumer, 1)
-                consumer.settle([Ack(d.tag) for d in deliveries])
-                code = 0 if ids(deliveries) == ["childs"] else 2
-            finally:
-                os._exit(code)
+    inherited = broker.consumer(["elsewhere"], consumer_id="inherited")
+    held, forked = threading.Event(), threading.Event()
+
+    def hold_the_lock() -> None:
+        with broker._open().changed:
+            held.set()
+            forked.wait(PATIENCE)
+
+    holding = Thread(hold_the_lock)
+    assert held.wait(PATIENCE)
+    pid = os.fork()  # the lock is held at this moment by a thread that the child does not have
+    if pid == 0:
+        code = 1
+        try:
+            signal.alarm(int(PATIENCE))
+            broker.close()
+            broker.publish([message("childs")])
+            consumer = broker.consumer(["q"], consumer_id="c")
+            deliveries = take(consumer, 1)
+            consumer.settle([Ack(d.tag) for d in deliveries])
+            code = 0 if ids(deliveries) == ["childs"] else 2
+        finally:
+            os._exit(code)
+    forked.set()
+    holding.result()
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert broker.depth("q").ready == 1
+    inherited.close()

@@ -35,9 +35,7 @@ class DisabledBackend(Backend):
         """
         _refuse("read a result")
 
-    def watch(
-        self, task_ids: Sequence[str], *, timeout: float | None, interval: float = 0.5
-    ) -> Iterator[ResultRecord]:
+    def watch(self, task_ids: Sequence[str], *, timeout: float | None, interval: float = 0.5) -> Iterator[ResultRecord]:
         """Refuse at once, not at the first look.
 
         Raises:

@@ -34,8 +34,7 @@ def read(data: bytes, serializer: Serializer, where: str) -> ResultRecord:
         meta = serializer.loads(data)
     except DecodeError as error:
         raise BackendError(
-            f"the result {where} is not {serializer.name}: {error}. Was it written with another"
-            " `result_serializer`?"
+            f"the result {where} is not {serializer.name}: {error}. Was it written with another `result_serializer`?"
         ) from error
     if not isinstance(meta, Mapping) or "task_id" not in meta:
         raise BackendError(f"the result {where} is {serializer.name}, but not a task's result")

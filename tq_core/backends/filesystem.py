@@ -133,9 +133,7 @@ class FilesystemBackend(Backend):
         found = ((task_id, self._record(task_id)) for task_id in dict.fromkeys(task_ids))
         return {task_id: record for task_id, record in found if record is not None}
 
-    def watch(
-        self, task_ids: Sequence[str], *, timeout: float | None, interval: float = 0.5
-    ) -> Iterator[ResultRecord]:
+    def watch(self, task_ids: Sequence[str], *, timeout: float | None, interval: float = 0.5) -> Iterator[ResultRecord]:
         """Yield each task's record once, when it is in a ready state; looks every ``interval`` seconds."""
         deadline = None if timeout is None else time.monotonic() + timeout
         pending = dict.fromkeys(task_ids)

@@ -31,9 +31,7 @@ from tq_core.errors import TimeoutError
 from tq_core.states import READY_STATES, SUCCESS
 
 #: What the memory backend can do.
-CAPABILITIES = BackendCapabilities(
-    push=True, groups=True, chords=True, expiry=True, coordination=True, shared=False
-)
+CAPABILITIES = BackendCapabilities(push=True, groups=True, chords=True, expiry=True, coordination=True, shared=False)
 
 #: A stored record: state, document, deadline by the monotonic clock (infinity for never).
 _Stored = tuple[str, bytes, float]
@@ -132,9 +130,7 @@ class MemoryBackend(Backend):
     def _read(self, task_id: str, data: bytes) -> ResultRecord:
         return document.read(data, self._serializer, f"of task {task_id} in memory")
 
-    def watch(
-        self, task_ids: Sequence[str], *, timeout: float | None, interval: float = 0.5
-    ) -> Iterator[ResultRecord]:
+    def watch(self, task_ids: Sequence[str], *, timeout: float | None, interval: float = 0.5) -> Iterator[ResultRecord]:
         """Yield each task's record once, as they become ready; told by the storing thread."""
         deadline = None if timeout is None else time.monotonic() + timeout
         pending = dict.fromkeys(task_ids)

@@ -101,8 +101,9 @@ class MemoryBroker(Broker):
 
     def close(self) -> None:
         """Close the consumers opened here; the queues stay, for whoever uses the same URL."""
-        for consumer in list(self._consumers):
-            consumer.close()
+        if self._pid == os.getpid():  # what a fork inherited is the parent's, and so may be its lock
+            for consumer in list(self._consumers):
+                consumer.close()
 
     def broadcast(self, channel: str, payload: bytes) -> None:
         """Send to every current listener of ``channel``."""
@@ -136,9 +137,7 @@ class MemoryBroker(Broker):
                 ready=sum(map(len, found.levels.values())),
                 parked=len(found.parked),
                 held=sum(
-                    entry.message.queue == queue
-                    for holder in queues.holders.values()
-                    for entry in holder.held.values()
+                    entry.message.queue == queue for holder in queues.holders.values() for entry in holder.held.values()
                 ),
                 oldest=None if oldest is None else time.monotonic() - oldest,
             )

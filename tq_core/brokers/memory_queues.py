@@ -230,9 +230,7 @@ class MemoryQueues:
             if not holder.waiting and holder.beat + holder.lease < now:
                 self.bereave(holder)
 
-    def settle(
-        self, holder: Holder, settlements: Sequence[Settlement], follow_ups: Sequence[Message]
-    ) -> list[Any]:
+    def settle(self, holder: Holder, settlements: Sequence[Settlement], follow_ups: Sequence[Message]) -> list[Any]:
         """Give deliveries their endings and add follow-ups; return the tags that ``holder`` did not hold."""
         lost: list[Any] = []
         requeued: list[Entry] = []

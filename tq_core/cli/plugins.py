@@ -123,9 +123,7 @@ def _named(statuses: list[Status], name: str) -> list[Status]:
 
     word = name.partition("://")[0]
     found = [
-        s
-        for s in statuses
-        if word in (s.name, f"{s.kind}.{s.name}") or normalized(s.distribution) == normalized(word)
+        s for s in statuses if word in (s.name, f"{s.kind}.{s.name}") or normalized(s.distribution) == normalized(word)
     ]
     if not found:
         import difflib

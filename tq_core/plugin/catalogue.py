@@ -7,15 +7,17 @@ only what was chosen is ever imported.
 from __future__ import annotations
 
 import difflib
-import importlib.metadata
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import Distribution, EntryPoint
+from typing import TYPE_CHECKING
 
 from tq_core.errors import PluginConflict, PluginDisabled, PluginNotFound
 from tq_core.plugin.addressing import names_of
 from tq_core.plugin.known import KNOWN
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution, EntryPoint
 
 #: Kind, as written in ``plugins_prefer``, → entry-point group.
 GROUPS: Mapping[str, str] = {
@@ -104,6 +106,8 @@ class Catalogue:
     @classmethod
     def installed(cls) -> Catalogue:
         """Read the metadata of every installed distribution; imports none of them."""
+        import importlib.metadata  # costs more than all of this room
+
         candidates: list[Candidate] = []
         unreadable: dict[str, str] = {}
         seen: set[str] = set()
@@ -111,9 +115,7 @@ class Catalogue:
             try:
                 candidates += _offers(distribution, seen)
             except Exception as error:  # metadata that cannot be read concerns only who asks for it
-                unreadable[str(getattr(distribution, "_path", distribution))] = (
-                    f"{type(error).__name__}: {error}"
-                )
+                unreadable[str(getattr(distribution, "_path", distribution))] = f"{type(error).__name__}: {error}"
         return cls([*candidates, *_builtin(candidates)], unreadable)
 
     def __iter__(self) -> Iterator[Candidate]:
@@ -216,9 +218,7 @@ def _offers(distribution: Distribution, seen: set[str]) -> Iterator[Candidate]:
         return
     seen.add(normalized(name))
     requires = tuple(
-        match.group()
-        for text in distribution.requires or ()
-        if ";" not in text and (match := _NAME.match(text))
+        match.group() for text in distribution.requires or () if ";" not in text and (match := _NAME.match(text))
     )
     for entry_point in distribution.entry_points:
         kind = _KINDS.get(entry_point.group)
@@ -231,6 +231,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 def _builtin(found: list[Candidate]) -> Iterator[Candidate]:
     """Yield tq's own offers that metadata lacks: tq may run from a checkout that nobody installed."""
+    from importlib.metadata import EntryPoint
+
     from tq_core.plugin import builtin
 
     present = {(c.kind, c.name) for c in found if normalized(c.distribution) == CORE}

@@ -35,9 +35,7 @@ def listeners_of(caller: pluggy.HookCaller) -> tuple[Listener, ...]:
     )
 
 
-def _adapted(
-    function: Callable[..., object], wanted: tuple[str, ...], given: tuple[str, ...]
-) -> Callable[..., object]:
+def _adapted(function: Callable[..., object], wanted: tuple[str, ...], given: tuple[str, ...]) -> Callable[..., object]:
     """Return ``function`` itself when it takes all arguments in order, else one that picks those it takes."""
     if wanted == given:
         return function

@@ -5,9 +5,8 @@ from __future__ import annotations
 import difflib
 import inspect
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -16,6 +15,9 @@ from tq_core.errors import PluginBroken, PluginIncompatible, TQError
 from tq_core.plugin import hookspecs
 from tq_core.plugin.catalogue import CORE, NOUNS, Candidate, normalized
 from tq_core.plugin.info import PluginInfo
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 #: Kind → the hook a plugin of that kind must implement.
 FACTORIES = {

@@ -300,9 +300,7 @@ class PluginManager:
                 continue
             for name, command in offered.items():
                 if commands.setdefault(name, command) is not command:
-                    _log.warning(
-                        "%s's command %r is left out: the name is taken", implementation.plugin_name, name
-                    )
+                    _log.warning("%s's command %r is left out: the name is taken", implementation.plugin_name, name)
         return commands
 
     def _each_distribution(self) -> list[Loaded]:

@@ -174,9 +174,7 @@ class BackendConformance:
         other.store([record("a")])
         assert [r.task_id for r in last.result()] == ["a"]
 
-    def test_a_result_stored_before_the_first_look_is_not_missed(
-        self, backend: Backend, other: Backend
-    ) -> None:
+    def test_a_result_stored_before_the_first_look_is_not_missed(self, backend: Backend, other: Backend) -> None:
         watching = backend.watch(["a"], timeout=PATIENCE, interval=0.02)
         other.store([record("a")])
         assert [r.task_id for r in watching] == ["a"]
@@ -202,17 +200,13 @@ class BackendConformance:
 
     def test_thousands_can_be_watched_at_once(self, backend: Backend, other: Backend) -> None:
         names = [f"w{n}" for n in range(2000)]
-        watching = Thread(
-            lambda: {r.task_id for r in backend.watch(names, timeout=3 * PATIENCE, interval=0.05)}
-        )
+        watching = Thread(lambda: {r.task_id for r in backend.watch(names, timeout=3 * PATIENCE, interval=0.05)})
         for start in range(0, 2000, 500):
             other.store([record(name) for name in names[start : start + 500]])
         assert watching.result(3 * PATIENCE) == set(names)
 
     def test_two_threads_may_watch_one_task(self, backend: Backend) -> None:
-        watchers = [
-            Thread(lambda: next(backend.watch(["shared"], timeout=PATIENCE, interval=0.02))) for _ in range(3)
-        ]
+        watchers = [Thread(lambda: next(backend.watch(["shared"], timeout=PATIENCE, interval=0.02))) for _ in range(3)]
         backend.store([record("shared")])
         assert [w.result().task_id for w in watchers] == ["shared"] * 3
 
@@ -286,9 +280,7 @@ class BackendConformance:
         assert backend.add_chord_parts([part("c", 0)], claimant="one", lease=60) == ["c"]
         assert other.add_chord_parts([part("c", 0)], claimant="two", lease=60) == []
 
-    def test_a_claim_that_ran_out_goes_to_the_next_repeated_part(
-        self, backend: Backend, other: Backend
-    ) -> None:
+    def test_a_claim_that_ran_out_goes_to_the_next_repeated_part(self, backend: Backend, other: Backend) -> None:
         require(backend.capabilities, "chords")
         backend.open_chord("c", 1)
         assert backend.add_chord_parts([part("c", 0)], claimant="dies", lease=0.2) == ["c"]

@@ -56,9 +56,7 @@ class BrokerConformance:
         """Opens consumers of ``q`` and closes them after the test."""
         opened: list[Consumer] = []
 
-        def opener(
-            *queues: str, consumer_id: str = "", on: Broker | None = None, prefetch: int = 0
-        ) -> Consumer:
+        def opener(*queues: str, consumer_id: str = "", on: Broker | None = None, prefetch: int = 0) -> Consumer:
             name = consumer_id or f"consumer-{next(_numbers)}"
             consumer = (on or broker).consumer(queues or ("q",), consumer_id=name, prefetch=prefetch)
             opened.append(consumer)
@@ -139,9 +137,7 @@ class BrokerConformance:
         assert consumer.receive(1, 0) == []
         assert consumer.receive(1, 0.05) == []
 
-    def test_a_publish_ends_the_wait_of_a_receiver(
-        self, broker: Broker, other: Broker, consumer: Consumer
-    ) -> None:
+    def test_a_publish_ends_the_wait_of_a_receiver(self, broker: Broker, other: Broker, consumer: Consumer) -> None:
         receiving = Thread(lambda: consumer.receive(1, 600.0))
         assert not receiving.ended(0.2)
         other.publish([message("late")])
@@ -314,17 +310,13 @@ class BrokerConformance:
         broker.publish([message("past", due=time.time() - 3600)])
         assert ids(take(consumer, 1)) == ["past"]
 
-    def test_due_messages_come_in_the_order_of_their_due_times(
-        self, broker: Broker, consumer: Consumer
-    ) -> None:
+    def test_due_messages_come_in_the_order_of_their_due_times(self, broker: Broker, consumer: Consumer) -> None:
         require(broker.capabilities, "due_time")
         now = time.time()
         broker.publish([message(str(n), due=now + 0.2 + n / 10) for n in (3, 1, 0, 2)])
         assert ids(take(consumer, 4)) == ["0", "1", "2", "3"]
 
-    def test_a_waiting_receiver_gets_a_message_when_it_is_due(
-        self, broker: Broker, consumer: Consumer
-    ) -> None:
+    def test_a_waiting_receiver_gets_a_message_when_it_is_due(self, broker: Broker, consumer: Consumer) -> None:
         require(broker.capabilities, "due_time")
         broker.publish([message("far", due=time.time() + 3600)])
         receiving = Thread(lambda: consumer.receive(1, 600.0))
@@ -411,9 +403,7 @@ class BrokerConformance:
         assert fresh.message.id == "new"
         assert list(sleeper.settle([Ack(fresh.tag)])) == []
 
-    def test_a_begun_message_is_not_run_again(
-        self, broker: Broker, open_consumer: Callable[..., Consumer]
-    ) -> None:
+    def test_a_begun_message_is_not_run_again(self, broker: Broker, open_consumer: Callable[..., Consumer]) -> None:
         broker.publish([message("begun"), message("reserved")])
         dying = open_consumer()
         begun, _ = take(dying, 2)
@@ -466,9 +456,7 @@ class BrokerConformance:
         succession = other.succeed("dead")
         held = {d.message.id: d for d in succession.held() if d.message}
         assert {name: d.orphaned for name, d in held.items()} == {"begun": True, "reserved": False}
-        assert sorted(map(repr, dead.settle([Ack(d.tag) for d in taken]))) == sorted(
-            repr(d.tag) for d in taken
-        )
+        assert sorted(map(repr, dead.settle([Ack(d.tag) for d in taken]))) == sorted(repr(d.tag) for d in taken)
         assert list(succession.settle([Ack(held["begun"].tag)], [message("follow-up")])) == []
         succession.close()
         again = take(open_consumer(), 3)

@@ -55,9 +55,7 @@ class CoordinationConformance:
         token = coordination.acquire("lock", "me", 60)
         assert coordination.acquire("lock", "me", 60) == token
 
-    def test_a_released_lock_is_free_and_tokens_grow(
-        self, coordination: Coordination, other: Coordination
-    ) -> None:
+    def test_a_released_lock_is_free_and_tokens_grow(self, coordination: Coordination, other: Coordination) -> None:
         first = coordination.acquire("lock", "me", 60)
         assert coordination.release("lock", "me")
         second = other.acquire("lock", "you", 60)
@@ -65,9 +63,7 @@ class CoordinationConformance:
         assert second is not None
         assert second > first
 
-    def test_only_the_holder_may_renew_and_release(
-        self, coordination: Coordination, other: Coordination
-    ) -> None:
+    def test_only_the_holder_may_renew_and_release(self, coordination: Coordination, other: Coordination) -> None:
         coordination.acquire("lock", "me", 60)
         assert not other.renew("lock", "you", 60)
         assert not other.release("lock", "you")
@@ -76,9 +72,7 @@ class CoordinationConformance:
         assert not coordination.release("lock", "me")
         assert not coordination.renew("lock", "me", 60)
 
-    def test_a_lock_expires_and_its_token_grows(
-        self, coordination: Coordination, other: Coordination
-    ) -> None:
+    def test_a_lock_expires_and_its_token_grows(self, coordination: Coordination, other: Coordination) -> None:
         first = coordination.acquire("lock", "me", SHORT)
         second = until(lambda: other.acquire("lock", "you", 60))
         assert first is not None
@@ -161,9 +155,7 @@ class CoordinationConformance:
 
     # --- values
 
-    def test_values_are_kept_replaced_and_deleted(
-        self, coordination: Coordination, other: Coordination
-    ) -> None:
+    def test_values_are_kept_replaced_and_deleted(self, coordination: Coordination, other: Coordination) -> None:
         assert coordination.get("k") is None
         coordination.put("k", b"\x00one")
         assert other.get("k") == b"\x00one"

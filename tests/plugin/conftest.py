@@ -1,0 +1,86 @@
+"""A virtual environment with tq and all sample distributions installed, as a user would have them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SAMPLES = Path(__file__).parent / "samples"
+CHECKOUT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Runs programs in the virtual environment."""
+
+    python: Path
+    cwd: Path
+
+    def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run Python with these arguments."""
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+        return subprocess.run(
+            [self.python, *arguments], capture_output=True, text=True, env=clean, cwd=self.cwd, check=False
+        )
+
+    def run(self, program: str) -> Any:
+        """Run a program and return the JSON it printed."""
+        done = self.call("-c", PREAMBLE + program)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def plugins(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run ``tq plugins``."""
+        return self.call("-m", "tq_core.cli.plugins", *arguments)
+
+
+#: What every program starts with; ``refusal`` calls something and tells which plugin error it raised.
+PREAMBLE = """
+import json, sys
+from tq_core.errors import PluginError
+from tq_core.plugin.manager import PluginManager
+
+def show(value):
+    print(json.dumps(value))
+
+def refusal(function, *arguments):
+    try:
+        function(*arguments)
+    except PluginError as error:
+        return type(error).__name__, str(error)
+    return "nothing was raised", ""
+
+"""
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """The environment; what tq depends on comes from the running interpreter: no network is used."""
+    root = tmp_path_factory.mktemp("installed")
+    subprocess.run([sys.executable, "-m", "venv", root / "venv"], check=True)
+    python = root / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    environment = Environment(python, root)
+    purelib = environment.call("-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip()
+    Path(purelib, "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    installed = environment.call(
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-index",
+        "--no-deps",
+        "--no-build-isolation",
+        "--disable-pip-version-check",
+        str(CHECKOUT),
+        *(str(sample) for sample in sorted(SAMPLES.iterdir()) if (sample / "pyproject.toml").exists()),
+    )
+    assert installed.returncode == 0, installed.stderr
+    return environment
