@@ -72,7 +72,7 @@ class DatabaseBackend(Backend):
         self._codec = ResultCodec(serializer, accept, ())
         self._statements = ResultStatements("", self._codec.columns)
         group = self._group
-        called = sa.bindparam("called")
+        called: sa.BindParameter[str] = sa.bindparam("called")
         self._load = sa.select(group.c.result).where(group.c.taskset_id == called)
         self._drop = sa.delete(group).where(group.c.taskset_id == called)
         self._save = sa.insert(group).values(

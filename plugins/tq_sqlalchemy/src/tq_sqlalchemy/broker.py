@@ -112,9 +112,9 @@ class DatabaseBroker(Broker):
             holding,
             self._doorbell,
             queues,
-            consumer_id,
-            self._options.lease_duration,
-            self._ring,
+            consumer_id=consumer_id,
+            lease=self._options.lease_duration,
+            ring=self._ring,
         )
 
     def succeed(self, consumer_id: str) -> Succession:

@@ -1,9 +1,9 @@
 """Connections of one process: one per thread, none across a fork, every call bounded in time.
 
-Two facts about SQLite shape this file. A process that forks hands its child SQLite's belief to hold locks which the
-child does not hold; so connections at rest are closed before a fork, and one that cannot be is never touched by the
-child, not even to close it. And SQLite lets writers wait by sleeping; so the threads of a process queue for
-an ordinary lock first, and processes try again after fractions of a millisecond.
+Two facts about SQLite shape this file. A process that forks hands its child SQLite's belief to hold locks
+which the child does not hold; so connections at rest are closed before a fork, and one that cannot be is
+never touched by the child, not even to close it. And SQLite lets writers wait by sleeping; so the threads of
+a process queue for an ordinary lock first, and processes try again after fractions of a millisecond.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 from weakref import WeakSet, WeakValueDictionary
 
@@ -163,9 +164,8 @@ class Database:
         for session in list(process.sessions):
             if session.in_use.acquire(timeout=self.busy_timeout):
                 try:
-                    session.close()
-                except ERRORS:  # a connection that cannot be closed is of no further use either
-                    pass
+                    with suppress(*ERRORS):  # one that cannot be closed is of no further use either
+                        session.close()
                 finally:
                     session.in_use.release()
         self.engine.dispose()
@@ -263,10 +263,8 @@ def _before_fork() -> None:
         # inherited, and kept alive untouched in the child.
         if session.in_use.acquire(timeout=1.0):
             _HALTED.append(session)
-            try:
+            with suppress(*ERRORS):  # left open is what the child copes with anyway
                 session.close()
-            except ERRORS:  # left open is what the child copes with anyway
-                pass
 
 
 def _after_fork() -> None:
