@@ -1,4 +1,4 @@
-"""What people run into: wrong URLs, wrong options, files that cannot be used, tables made by somebody else."""
+"""What people run into: wrong URLs and options, files that cannot be used, tables made by others."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_full_disk_is_said_to_be_full(open_broker: Callable[..., Broker]) -> N
     broker = open_broker(broker_transport_options={"engine_options": {}})
     broker.connect(1.0)
     session_limit = "PRAGMA max_page_count=40"
-    broker._database.read(lambda session: session.open().execute(session_limit).fetchall())  # type: ignore[attr-defined]  # the only portable way to fill a disk
+    broker._database.read(lambda session: session.open().execute(session_limit).fetchall())  # type: ignore[attr-defined]  # fills a disk portably
     with pytest.raises(PublishError, match="disk is full: make room"):
         broker.publish([Message("a", {}, b"x" * 1_000_000)])
     broker.publish([Message("b", {}, b"small")])

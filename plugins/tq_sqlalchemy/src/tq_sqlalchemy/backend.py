@@ -60,7 +60,7 @@ class DatabaseBackend(Backend):
         self._database = Database(
             address,
             unavailable=BackendUnavailable,
-            busy_timeout=float(settings.get("database_busy_timeout") or TransportOptions().busy_timeout),
+            busy_timeout=TransportOptions().busy_timeout,
             engine_options=settings.get("database_engine_options") or {},
             engine_callback=settings.get("database_engine_callback"),
             prepare=self._prepare,
@@ -113,7 +113,7 @@ class DatabaseBackend(Backend):
         self._statements = ResultStatements(name, self._codec.columns)
 
     def connect(self, timeout: float) -> None:
-        self._database.connect()
+        self._database.connect(timeout)
 
     def store(self, records: Sequence[ResultRecord]) -> None:
         if not records:

@@ -73,7 +73,7 @@ class DatabaseBroker(Broker):
         return cls(parse_address(request.url), TransportOptions.from_settings(request.settings))
 
     def connect(self, timeout: float) -> None:
-        self._database.connect()
+        self._database.connect(timeout)
 
     def publish(self, messages: Sequence[Message]) -> None:
         if not messages:
