@@ -144,8 +144,8 @@ def test_unreadable_headers_are_a_delivery_with_a_defect_and_can_be_buried(
 
 
 OLD_TABLE = """
-CREATE TABLE celery_taskmeta (id INTEGER NOT NULL PRIMARY KEY, task_id VARCHAR(155) UNIQUE, status VARCHAR(50),
-    result BLOB, date_done DATETIME, traceback TEXT)
+CREATE TABLE celery_taskmeta (id INTEGER NOT NULL PRIMARY KEY, task_id VARCHAR(155) UNIQUE,
+    status VARCHAR(50), result BLOB, date_done DATETIME, traceback TEXT)
 """
 
 
@@ -155,7 +155,8 @@ def test_tables_made_by_an_older_celery_are_read_and_written(
     with sqlite3.connect(tmp_path / "tq.db") as connection:
         connection.execute(OLD_TABLE)
         connection.execute(
-            "INSERT INTO celery_taskmeta (task_id, status, result, date_done) VALUES ('old', 'SUCCESS', ?, ?)",
+            "INSERT INTO celery_taskmeta (task_id, status, result, date_done)"
+            " VALUES ('old', 'SUCCESS', ?, ?)",
             (pickle.dumps({"sum": 3}), "2024-01-01 00:00:00.000000"),
         )
     connection.close()
