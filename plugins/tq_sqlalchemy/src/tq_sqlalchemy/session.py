@@ -162,7 +162,9 @@ class Database:
         process = self._process
         if process.pid != os.getpid():
             return
-        for session in list(process.sessions):
+        with _GUARD:
+            sessions = list(process.sessions)
+        for session in sessions:
             if session.in_use.acquire(timeout=self.busy_timeout):
                 try:
                     with suppress(*ERRORS):  # one that cannot be closed is of no further use either
