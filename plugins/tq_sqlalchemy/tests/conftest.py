@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tq_sqlalchemy.plugin import tq_backend, tq_broker
 
 from tq_core.contracts.backend import Backend, BackendRequest
 from tq_core.contracts.broker import Broker, BrokerRequest
 from tq_core.contracts.serializer import Serializer
 from tq_core.errors import DecodeError, EncodeError
-from tq_sqlalchemy.plugin import tq_backend, tq_broker
 
 
 class PlainJson(Serializer):

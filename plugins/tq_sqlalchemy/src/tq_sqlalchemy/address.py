@@ -33,7 +33,7 @@ class Address:
 def parse_address(url: str) -> Address:
     """Read ``sqlite:///rel.db``, ``sqlite:////abs.db``, ``sqla+sqlite://…`` or ``db+sqlite://…``.
 
-    A relative path is taken from the working directory of this moment, so that a later ``chdir`` moves nothing.
+    A relative path is taken from the working directory of this moment; a later ``chdir`` moves nothing.
 
     Raises:
         ImproperlyConfigured: it is not a URL, not SQLite, or names no file.

@@ -60,7 +60,7 @@ class DatabaseBackend(Backend):
         self._database = Database(
             address,
             unavailable=BackendUnavailable,
-            busy_timeout=float(settings.get("database_busy_timeout") or TransportOptions().busy_timeout),
+            busy_timeout=TransportOptions().busy_timeout,
             engine_options=settings.get("database_engine_options") or {},
             engine_callback=settings.get("database_engine_callback"),
             prepare=self._prepare,
@@ -72,7 +72,7 @@ class DatabaseBackend(Backend):
         self._codec = ResultCodec(serializer, accept, ())
         self._statements = ResultStatements("", self._codec.columns)
         group = self._group
-        called = sa.bindparam("called")
+        called: sa.BindParameter[str] = sa.bindparam("called")
         self._load = sa.select(group.c.result).where(group.c.taskset_id == called)
         self._drop = sa.delete(group).where(group.c.taskset_id == called)
         self._save = sa.insert(group).values(
@@ -113,7 +113,7 @@ class DatabaseBackend(Backend):
         self._statements = ResultStatements(name, self._codec.columns)
 
     def connect(self, timeout: float) -> None:
-        self._database.connect()
+        self._database.connect(timeout)
 
     def store(self, records: Sequence[ResultRecord]) -> None:
         if not records:

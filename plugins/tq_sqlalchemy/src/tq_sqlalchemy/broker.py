@@ -73,7 +73,7 @@ class DatabaseBroker(Broker):
         return cls(parse_address(request.url), TransportOptions.from_settings(request.settings))
 
     def connect(self, timeout: float) -> None:
-        self._database.connect()
+        self._database.connect(timeout)
 
     def publish(self, messages: Sequence[Message]) -> None:
         if not messages:
@@ -112,9 +112,9 @@ class DatabaseBroker(Broker):
             holding,
             self._doorbell,
             queues,
-            consumer_id,
-            self._options.lease_duration,
-            self._ring,
+            consumer_id=consumer_id,
+            lease=self._options.lease_duration,
+            ring=self._ring,
         )
 
     def succeed(self, consumer_id: str) -> Succession:

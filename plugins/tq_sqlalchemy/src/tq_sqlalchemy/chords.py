@@ -1,4 +1,4 @@
-"""Chords: their parts are counted and claimed in one transaction, so one caller in all processes sends the body."""
+"""Chords: parts are counted and claimed in one transaction, so one caller of all sends the body."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tq_sqlalchemy.clock import machine_time
 from tq_sqlalchemy.models import chord, chord_part
 from tq_sqlalchemy.session import Database, Session
 
-_GROUP = sa.bindparam("chord")
-_NOW = sa.bindparam("now")
+_GROUP: sa.BindParameter[str] = sa.bindparam("chord")
+_NOW: sa.BindParameter[float] = sa.bindparam("now")
 
 _CHORD = sa.select(
     chord.c.size, chord.c.parts, chord.c.closed, chord.c.claimant, chord.c.claimed_until

@@ -1,7 +1,7 @@
 """A clock that all processes of a machine share and no one can set.
 
-It counts from the boot of the machine, so what was written before a reboot is moved onto the new count, once, by
-whoever opens the database first. Only there the wall clock is asked how long the machine was away.
+It counts from the boot of the machine, so what was written before a reboot is moved onto the new count, once,
+by whoever opens the database first. Only there the wall clock is asked how long the machine was away.
 """
 
 from __future__ import annotations

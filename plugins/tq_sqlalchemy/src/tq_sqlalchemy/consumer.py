@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from tq_core.contracts.broker import Consumer, Settlement
@@ -44,6 +45,7 @@ class DatabaseConsumer(Consumer):
         holding: Holding,
         doorbell: Doorbell,
         queues: Sequence[str],
+        *,
         consumer_id: str,
         lease: float,
         ring: Callable[[Iterable[str], int], None],
@@ -176,7 +178,5 @@ class DatabaseConsumer(Consumer):
             return
         self._closed = True
         self._bell.close()
-        try:
+        with suppress(BrokerError):  # then the lease runs out instead
             self._holding.give_back(counted=False)
-        except BrokerError:  # then the lease runs out instead
-            pass

@@ -19,11 +19,11 @@ from tq_sqlalchemy.session import Database, Session
 #: Writes between two sweeps of expired rows.
 SWEEP_EVERY = 1000
 
-_KEY = sa.bindparam("name")
-_NOW = sa.bindparam("now")
-_OWNER = sa.bindparam("holder")
-_UNTIL = sa.bindparam("until")
-_NUMBER = sa.bindparam("number")
+_KEY: sa.BindParameter[str] = sa.bindparam("name")
+_NOW: sa.BindParameter[float] = sa.bindparam("now")
+_OWNER: sa.BindParameter[str] = sa.bindparam("holder")
+_UNTIL: sa.BindParameter[float] = sa.bindparam("until")
+_NUMBER: sa.BindParameter[float] = sa.bindparam("number")
 
 
 def _at(table: sa.Table) -> sa.ColumnElement[bool]:

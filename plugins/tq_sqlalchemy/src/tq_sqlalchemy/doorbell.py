@@ -1,9 +1,9 @@
 """Wakes waiting processes through sockets, because a database cannot.
 
-Everybody who waits owns a *bell*: a Unix datagram socket in a private directory that is named after the database file.
-While it waits, its socket stands in the directory of its kind (``consumers``, ``watchers``, ``listeners``), where those
-who have committed something look for it; otherwise in ``quiet``. So a writer rings only who is idle, and when nobody
-is, the whole affair costs it one ``stat``.
+Everybody who waits owns a *bell*: a Unix datagram socket in a private directory that is named after the
+database file. While it waits, its socket stands in the directory of its kind (``consumers``, ``watchers``,
+``listeners``), where those who have committed something look for it; otherwise in ``quiet``. So a writer
+rings only who is idle, and when nobody is, the whole affair costs it one ``stat``.
 
 A ring is a hint and may get lost: who waits also looks at the database by itself now and then.
 """
@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from zlib import crc32
@@ -52,7 +53,11 @@ class Doorbell:
     """
 
     def __init__(self, database: Path, enabled: bool = True) -> None:
-        self.root = _directory_for(database) if enabled and hasattr(socket, "AF_UNIX") else None
+        self.root = (
+            _directory_for(database)
+            if enabled and hasattr(socket, "AF_UNIX") and hasattr(os, "geteuid")
+            else None
+        )
         self._sender: socket.socket | None = None
         self._seen: dict[str, tuple[int, list[tuple[str, str]]]] = {}
         if self.root is not None:
@@ -74,7 +79,7 @@ class Doorbell:
         return Bell()
 
     def ring(self, kind: str, name: str, count: int, payload: bytes = b"r") -> None:
-        """Ring up to ``count`` waiting bells of ``kind`` that wait for ``name``. Never blocks, never raises."""
+        """Ring up to ``count`` idle bells of ``kind`` that wait for ``name``; never blocks, never raises."""
         if self._sender is None:
             return
         topic = topic_of(name) if name else ""
@@ -242,10 +247,8 @@ class SocketBell(Bell):
 
 
 def _remove(file: str) -> None:
-    try:
+    with suppress(OSError):  # gone already, or not ours to remove
         os.unlink(file)
-    except OSError:  # gone already, or not ours to remove
-        pass
 
 
 def _make(root: str) -> None:

@@ -18,7 +18,8 @@ from tq_sqlalchemy.session import Database, Session
 from tq_sqlalchemy.sqlite.messages import delete_held, id_list, insert_messages
 
 _BEGIN = f"""
-UPDATE tq_message SET state = {BEGUN} WHERE +owner = ? AND state = {HELD} AND id IN (SELECT value FROM json_each(?))
+UPDATE tq_message SET state = {BEGUN}
+WHERE +owner = ? AND state = {HELD} AND id IN (SELECT value FROM json_each(?))
 """
 _REQUEUE = (
     sa.update(message)
@@ -70,7 +71,7 @@ class Holding:
         self.fence = fence
 
     def adopt(self, queue: str, turn: int, rows: Iterable[Sequence[Any]]) -> list[Delivery]:
-        """Make deliveries of rows ``(priority, id, delivery_count, orphaned, task_id, due, …, headers, body)``."""
+        """Make deliveries of rows as :func:`tq_sqlalchemy.sqlite.messages.claim` returns them."""
         fence, turns = self.fence, self._turns
         deliveries = []
         for _, row, count, orphaned, task_id, due, kind, encoding, properties, headers, body in rows:
@@ -125,9 +126,9 @@ class Holding:
             if not self._database.write(work):
                 lost = [settlement.tag for settlement in settlements]
             else:
-                for row in encoded:
-                    if row[4] == READY:
-                        woken[row[1]] = woken.get(row[1], 0) + 1
+                for columns in encoded:
+                    if columns[4] == READY:
+                        woken[columns[1]] = woken.get(columns[1], 0) + 1
                 for queue, count in woken.items():
                     self._ring([queue], count)
         for row in rows:
@@ -168,7 +169,7 @@ class Holding:
                 woken[queue] = woken.get(queue, 0) + len(requeued)
 
     def give_back(self, *, counted: bool) -> None:
-        """End the registration and return everything to its queue; see :func:`tq_sqlalchemy.leases.strike`."""
+        """End the registration and return everything; see :func:`tq_sqlalchemy.leases.strike`."""
         returned = self._database.write(lambda session: strike(session, self.fence, counted=counted))
         self.drop()
         for queue, count in returned.items():

@@ -1,9 +1,9 @@
 """Who is alive: registrations of consumers, and the return of what the dead ones held.
 
-A consumer raises a counter, its *beats*, while it lives. Whoever receives looks at all counters about once a second, and a
-counter that stood still for the lease by the observer's own monotonic clock belongs to a dead consumer: no clock
-is compared between processes, and no setting of the wall clock matters. On the same machine a process
-that no longer exists is seen at once.
+A consumer raises a counter, its *beats*, while it lives. Whoever receives looks at all counters about once a
+second, and a counter that stood still for the lease by the observer's own monotonic clock belongs to a dead
+consumer: no clock is compared between processes, and no setting of the wall clock matters. On the same
+machine a process that no longer exists is seen at once.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def strike(session: Session, fence: int, *, counted: bool) -> dict[str, int]:
 
 
 def inherit(session: Session, consumer_id: str) -> int:
-    """Move everything ``consumer_id`` holds to a new registration, fence the old one, and return the new fence.
+    """Move what ``consumer_id`` holds to a new registration, fence the old one, return the new fence.
 
     Needs a transaction.
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 #: The states of a row of ``tq_message``.
@@ -212,7 +214,7 @@ def result_tables(
         extended: with the columns of ``result_extended``.
     """
     results = sa.MetaData()
-    extra = [
+    extra: list[sa.Column[Any]] = [
         sa.Column("name", sa.String(155)),
         sa.Column("args", sa.LargeBinary),
         sa.Column("kwargs", sa.LargeBinary),

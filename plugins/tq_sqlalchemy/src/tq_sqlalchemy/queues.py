@@ -129,7 +129,7 @@ class Queues:
 
 
 def _delivery_of(name: str, row: Any) -> Delivery:
-    number, count, orphaned, task_id, due, kind, encoding, properties, headers, body = row
+    _, count, orphaned, task_id, due, kind, encoding, properties, headers, body = row
     read: Message | None = None
     defect, raw = None, b""
     try:

@@ -113,8 +113,8 @@ class ResultCodec:
             return self._serializer.loads(encoded)
         if PICKLE not in self._accept:
             raise ContentDisallowed(
-                f"The result of {task_id} is a pickle; add 'pickle' to result_accept_content if you trust who "
-                "writes to this database"
+                f"The result of {task_id} is a pickle; add 'pickle' to result_accept_content if you trust "
+                "whoever writes to this database"
             )
         try:
             return pickle.loads(encoded)

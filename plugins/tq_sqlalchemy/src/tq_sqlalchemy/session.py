@@ -1,9 +1,9 @@
 """Connections of one process: one per thread, none across a fork, every call bounded in time.
 
-Two facts about SQLite shape this file. A process that forks hands its child SQLite's belief to hold locks which the
-child does not hold; so connections at rest are closed before a fork, and one that cannot be is never touched by the
-child, not even to close it. And SQLite lets writers wait by sleeping; so the threads of a process queue for
-an ordinary lock first, and processes try again after fractions of a millisecond.
+Two facts about SQLite shape this file. A process that forks hands its child SQLite's belief to hold locks
+which the child does not hold; so connections at rest are closed before a fork, and one that cannot be is
+never touched by the child, not even to close it. And SQLite lets writers wait by sleeping; so the threads of
+a process queue for an ordinary lock first, and processes try again after fractions of a millisecond.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 from weakref import WeakSet, WeakValueDictionary
 
@@ -151,26 +152,28 @@ class Database:
         if not self._process.prepared:
             self._session()
 
-    def connect(self) -> None:
-        """Make sure the file can be used and its tables are there."""
-        self.read(lambda session: session.open().execute("SELECT 1").fetchone())
+    def connect(self, patience: float) -> None:
+        """Make sure that the file can be used and its tables are there, within ``patience`` seconds."""
+        session = self._session(patience)
+        self._insist(session, lambda own: own.open().execute("SELECT 1").fetchone(), False, False)
 
     def close(self) -> None:
         """Close the connections this process opened."""
         process = self._process
         if process.pid != os.getpid():
             return
-        for session in list(process.sessions):
+        with _GUARD:
+            sessions = list(process.sessions)
+        for session in sessions:
             if session.in_use.acquire(timeout=self.busy_timeout):
                 try:
-                    session.close()
-                except ERRORS:  # a connection that cannot be closed is of no further use either
-                    pass
+                    with suppress(*ERRORS):  # one that cannot be closed is of no further use either
+                        session.close()
                 finally:
                     session.in_use.release()
         self.engine.dispose()
 
-    def _session(self) -> Session:
+    def _session(self, patience: float | None = None) -> Session:
         process = self._process
         if process.pid != os.getpid():
             # Closing the parent's connections here would drop the locks this process takes on the same file.
@@ -186,11 +189,11 @@ class Database:
                 _SESSIONS.add(session)
             process.local.session = session
         if not process.prepared:
-            self._make_ready(session)
+            self._make_ready(session, patience)
             process.prepared = True
         return session
 
-    def _make_ready(self, session: Session) -> None:
+    def _make_ready(self, session: Session, patience: float | None) -> None:
         def upgrade(_session: Session) -> None:
             with self.engine.connect() as connection:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -201,12 +204,20 @@ class Database:
                     raise
                 connection.exec_driver_sql("COMMIT")
 
-        self._insist(session, upgrade, True, False)
+        self._insist(session, upgrade, True, False, patience)
 
     def _run(self, work: Callable[[Session], T], writes: bool, transaction: bool) -> T:
         return self._insist(self._session(), work, writes, transaction)
 
-    def _insist(self, session: Session, work: Callable[[Session], T], writes: bool, transaction: bool) -> T:
+    def _insist(
+        self,
+        session: Session,
+        work: Callable[[Session], T],
+        writes: bool,
+        transaction: bool,
+        patience: float | None = None,
+    ) -> T:
+        patience = self.busy_timeout if patience is None else patience
         pause, deadline = 0.0001, None
         while True:
             try:
@@ -217,10 +228,10 @@ class Database:
                     raise self.unavailable(explain(cause, self.address.path)) from cause
                 now = time.monotonic()
                 if deadline is None:
-                    deadline = now + self.busy_timeout
+                    deadline = now + patience
                 elif now >= deadline:
                     raise self.unavailable(
-                        f"{self.address} was locked by another process for {self.busy_timeout:g} s; "
+                        f"{self.address} was locked by another process for {patience:g} s; "
                         "look for a program that keeps a transaction open"
                     ) from cause
             time.sleep(pause * (0.5 + random.random()))
@@ -263,10 +274,8 @@ def _before_fork() -> None:
         # inherited, and kept alive untouched in the child.
         if session.in_use.acquire(timeout=1.0):
             _HALTED.append(session)
-            try:
+            with suppress(*ERRORS):  # left open is what the child copes with anyway
                 session.close()
-            except ERRORS:  # left open is what the child copes with anyway
-                pass
 
 
 def _after_fork() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from tq_core.contracts.broker import Settlement, Succession
@@ -13,14 +14,17 @@ from tq_sqlalchemy.models import BEGUN
 from tq_sqlalchemy.session import Database
 
 _HELD = f"""
-SELECT priority, id, delivery_count, orphaned OR state = {BEGUN}, task_id, due, content_type, content_encoding, properties,
-    headers, body, queue
+SELECT priority, id, delivery_count, orphaned OR state = {BEGUN}, task_id, due,
+    content_type, content_encoding, properties, headers, body, queue
 FROM tq_message WHERE owner = ? ORDER BY id
 """
 
 
 class DatabaseSuccession(Succession):
-    """A succession. Its own lease is not renewed: when its owner dies as well, the messages go back by themselves."""
+    """A succession.
+
+    Its own lease is not renewed: when its owner dies as well, the messages go back by themselves.
+    """
 
     def __init__(self, database: Database, holding: Holding) -> None:
         self._database = database
@@ -43,7 +47,5 @@ class DatabaseSuccession(Succession):
         if self._closed:
             return
         self._closed = True
-        try:
+        with suppress(BrokerError):  # then the heir's lease runs out instead
             self._holding.give_back(counted=True)
-        except BrokerError:  # then the heir's lease runs out instead
-            pass

@@ -1,7 +1,8 @@
 """Versions of the tables: made new in their newest form, or brought there step by step.
 
-A *component* (``queues``, ``coordination``) has a version of its own, because a database may hold only one of them. To
-change tables, change ``models.py``, raise the version here and add the step that turns the old form into the new.
+A *component* (``queues``, ``coordination``) has a version of its own, because a database may hold only one of
+them. To change tables, change ``models.py``, raise the version here and add the step that turns the old form
+into the new.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ schema_version = sa.Table(
 def migrate(connection: sa.Connection, component: str, tables: sa.MetaData, place: str) -> None:
     """Create or upgrade the tables of ``component``.
 
-    Must run inside a transaction that keeps other writers out: then of several processes that start at once the
-    first does the work and the others find it done.
+    Must run inside a transaction that keeps other writers out: then of several processes that start at once
+    the first does the work and the others find it done.
 
     Args:
         connection: inside the transaction.
@@ -53,8 +54,8 @@ def migrate(connection: sa.Connection, component: str, tables: sa.MetaData, plac
         return
     if found > newest:
         raise ImproperlyConfigured(
-            f"{place} was written by a newer tq-sqlalchemy (schema {component} {found}, known here up to {newest}); "
-            "upgrade tq-sqlalchemy in this environment"
+            f"{place} was written by a newer tq-sqlalchemy (schema {component} {found}, known here up to "
+            f"{newest}); upgrade tq-sqlalchemy in this environment"
         )
     for version in range(found + 1, newest + 1):
         STEPS[component, version](connection)

@@ -1,1 +1,1 @@
-"""What only SQLite needs: opening a file, telling its errors apart, and the hot verbs as single statements."""
+"""What only SQLite needs: opening a file, reading its errors, and the hot verbs in single statements."""

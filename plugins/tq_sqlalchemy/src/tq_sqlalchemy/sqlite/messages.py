@@ -1,8 +1,8 @@
 """The hot verbs of the queues, each one statement for a whole batch.
 
-Python's driver gives the GIL away at every step of a statement, and a busy task thread may keep it for milliseconds. So a
-batch must not be a step per row: rows go in as one multi-row INSERT, ids as one JSON array, and a large claim comes
-back as a single text.
+Python's driver gives the GIL away at every step of a statement, and a busy task thread may keep it for
+milliseconds. So a batch must not be a step per row: rows go in as one multi-row INSERT, ids as one JSON
+array, and a large claim comes back as a single text.
 """
 
 from __future__ import annotations
@@ -37,13 +37,17 @@ WHERE id IN (
 """
 
 #: The columns of a claimed row, in the order :func:`claim` returns them.
-_CLAIMED = "priority, id, delivery_count, orphaned, task_id, due, content_type, content_encoding, properties, headers, body"
+_CLAIMED = (
+    "priority, id, delivery_count, orphaned, task_id, due, content_type, content_encoding, properties, "
+    "headers, body"
+)
 
 _CLAIM_ROWS = f"{_CLAIM} RETURNING {_CLAIMED}"
 
 _PACKED = """
 SELECT group_concat(priority || ' ' || id || ' ' || delivery_count || ' ' || orphaned || ' ' || hex(task_id)
-    || ' ' || ifnull(due, '') || ' ' || CASE WHEN content_type = 'application/json' AND content_encoding = 'utf-8'
+    || ' ' || ifnull(due, '')
+    || ' ' || CASE WHEN content_type = 'application/json' AND content_encoding = 'utf-8'
         THEN '' ELSE hex(content_type) || '/' || hex(content_encoding) END
     || ' ' || ifnull(hex(properties), '') || ' ' || hex(headers) || ' ' || hex(body), char(10))
 FROM tq_message WHERE owner = ? AND turn = ?
@@ -79,7 +83,7 @@ def pieces(count: int, largest: int = LARGEST_INSERT) -> list[int]:
 
 
 def insert_messages(raw: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert rows made by :func:`tq_sqlalchemy.envelope.row_of`. More than one row needs a transaction around it."""
+    """Insert rows made by :func:`~tq_sqlalchemy.envelope.row_of`; more than one need a transaction."""
     if len(rows) == 1:
         raw.execute(_insert(1), rows[0])
         return
