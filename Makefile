@@ -58,7 +58,9 @@ bench: dev  ## measure (`make bench ARGS="…"`, or `make bench -- --quick`)
 	@"$(PY)" tests/benchmarks/run.py $(BENCH_WORDS) $(ARGS)
 
 docs: dev  ## write the generated reference pages again and check every link
-	@"$(PY)" -m tq_core.config.reference
+	@mkdir -p docs/reference
+	@"$(PY)" -m tq_core.config.reference > docs/reference/configuration.md.new
+	@mv docs/reference/configuration.md.new docs/reference/configuration.md
 	@"$(PY)" scripts/check_links.py
 
 services: dev  ## show which servers that tests can use are running
