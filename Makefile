@@ -22,6 +22,8 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+# The checks of `make test` run in their order, also under `make -j`.
+.NOTPARALLEL:
 .PHONY: help venv dev demo test lint types imports unit coverage bench docs services format dist clean
 
 help:  ## list these words
