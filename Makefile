@@ -22,6 +22,8 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+# The checks of `make test` run in their order, also under `make -j`.
+.NOTPARALLEL:
 .PHONY: help venv dev demo test lint types imports unit coverage bench docs services format dist clean
 
 help:  ## list these words
@@ -58,7 +60,9 @@ bench: dev  ## measure (`make bench ARGS="…"`, or `make bench -- --quick`)
 	@"$(PY)" tests/benchmarks/run.py $(BENCH_WORDS) $(ARGS)
 
 docs: dev  ## write the generated reference pages again and check every link
-	@"$(PY)" -m tq_core.config.reference
+	@mkdir -p docs/reference
+	@"$(PY)" -m tq_core.config.reference > docs/reference/configuration.md.new
+	@mv docs/reference/configuration.md.new docs/reference/configuration.md
 	@"$(PY)" scripts/check_links.py
 
 services: dev  ## show which servers that tests can use are running

@@ -19,7 +19,8 @@ import tempfile
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-BUILD_BACKEND = "hatchling>=1.27"
+#: What builds the editable distributions: pip's isolated builds would fetch it anew each time, from the network.
+BUILD_TOOLS = ["hatchling>=1.27", "editables>=0.5"]
 
 
 class SetupError(Exception):
@@ -82,7 +83,7 @@ def install(python: Path, wanted: list[str]) -> None:
         wanted: pip's arguments that name what to install.
 
     Raises:
-        SetupError: Neither had everything; carries what pip said to both attempts.
+        SetupError: Neither had everything; carries what pip said.
     """
     command = [str(python), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
     command.append("--no-build-isolation")
@@ -90,12 +91,11 @@ def install(python: Path, wanted: list[str]) -> None:
     if online.returncode == 0:
         return
     wheels = wheel_directory()
-    offline = run([*command, "--no-index", "--find-links", str(wheels), *wanted])
-    if offline.returncode:
+    if run([*command, "--no-index", "--find-links", str(wheels), *wanted]).returncode:
         raise SetupError(
-            f"pip could not install {' '.join(wanted)}, neither from the package index:\n{online.stdout}\n"
-            f"nor from the wheels kept in {wheels}:\n{offline.stdout}\n"
-            "Run it again once with a network: from then on it works without one."
+            f"pip could not install {' '.join(wanted)}:\n{online.stdout}\n"
+            f"The wheels kept in {wheels} did not suffice either. "
+            "If the network is missing: one run with it, and from then on it works without."
         )
     print(f"environment: the package index did not answer; installed from {wheels}")
 
@@ -149,7 +149,7 @@ def main(arguments: list[str]) -> int:
     print(f"environment: installing {kind} packages into {venv}", flush=True)
     try:
         python = create((CHECKOUT / venv).absolute())
-        install(python, [BUILD_BACKEND])
+        install(python, BUILD_TOOLS)
         install(python, requirements(kind))
         keep_wheels(python)
     except SetupError as error:
