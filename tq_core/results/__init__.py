@@ -1,0 +1,1 @@
+"""Results: their handles, and waiting for them."""

@@ -1,0 +1,478 @@
+"""The signature: one call of a task, not made yet; plain data that may travel in messages."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tq_core import current
+from tq_core.canvas.freezing import Place
+
+if TYPE_CHECKING:
+    from tq_core.app import Celery
+
+#: Options of a frozen immutable signature that a call cannot change.
+_KEPT_WHEN_SET = ("group_id", "stamped_headers")
+
+
+class Signature(dict[str, Any]):
+    """One call of a task: its name, arguments and options.
+
+    A signature is a ``dict`` of exactly the keys Celery writes, so it can be serialized as it is; :func:`signature`
+    turns such a mapping back into an object of the right class. Not safe to change from several threads.
+
+    Args:
+        task: a task, its name, or the mapping of another signature.
+        args, kwargs: arguments, or some of them.
+        options: options of ``apply_async``.
+        type: the task object, where the name alone was given.
+        subtask_type: the kind of canvas; None for a plain task.
+        immutable: results of earlier tasks are not added to the arguments.
+        app: the application that sends it.
+        **ex: further options.
+    """
+
+    _types: ClassVar[dict[str, type[Signature]]] = {}
+    #: The kind of canvas, as written in ``subtask_type``.
+    kind: ClassVar[str | None] = None
+    _app: Celery | None = None
+    _type: Any = None
+
+    def __init__(
+        self,
+        task: Any = None,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+        type: Any = None,  # noqa: A002 - Celery's name
+        subtask_type: str | None = None,
+        immutable: bool = False,
+        app: Celery | None = None,
+        **ex: Any,
+    ) -> None:
+        self._app = app
+        if isinstance(task, Mapping):
+            super().__init__(task)
+            return
+        if isinstance(task, str):
+            name = task
+            self._type = type
+        else:
+            name = None if task is None else task.name
+            self._type = task
+            if app is None:
+                self._app = getattr(task, "app", None)
+        super().__init__(
+            task=name,
+            args=tuple(args or ()),
+            kwargs=dict(kwargs or {}),
+            options={**(options or {}), **ex},
+            subtask_type=subtask_type,
+            immutable=immutable,
+        )
+
+    # kinds
+
+    @classmethod
+    def register_type(cls, name: str | None = None) -> Any:
+        """Return a decorator that makes a class the one for mappings whose ``subtask_type`` is ``name``."""
+
+        def register(subclass: type[Signature]) -> type[Signature]:
+            Signature._types[name or subclass.__name__] = subclass
+            return subclass
+
+        return register
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any], app: Celery | None = None) -> Signature:
+        """Return the signature that a mapping describes, of the class its ``subtask_type`` names."""
+        kind = d.get("subtask_type")
+        target = Signature._types.get(kind) if kind else None
+        if target is not None and target is not cls:
+            return target.from_dict(d, app=app)
+        return Signature(
+            {
+                "task": d["task"],
+                "args": tuple(d.get("args") or ()),
+                "kwargs": dict(d.get("kwargs") or {}),
+                "options": dict(d.get("options") or {}),
+                "subtask_type": kind,
+                "immutable": bool(d.get("immutable")),
+                **({"chord_size": d["chord_size"]} if d.get("chord_size") is not None else {}),
+            },
+            app=app,
+        )
+
+    # what it is
+
+    @property
+    def task(self) -> str:
+        """Name of the task."""
+        name: str = self["task"]
+        return name
+
+    @property
+    def name(self) -> str:
+        """Name of the task."""
+        return self.task
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """Positional arguments."""
+        return tuple(self["args"])
+
+    @args.setter
+    def args(self, value: Sequence[Any]) -> None:
+        self["args"] = tuple(value)
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """Keyword arguments."""
+        found: dict[str, Any] = self["kwargs"]
+        return found
+
+    @kwargs.setter
+    def kwargs(self, value: Mapping[str, Any]) -> None:
+        self["kwargs"] = dict(value)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options of ``apply_async``."""
+        found: dict[str, Any] = self["options"]
+        return found
+
+    @options.setter
+    def options(self, value: Mapping[str, Any]) -> None:
+        self["options"] = dict(value)
+
+    @property
+    def subtask_type(self) -> str | None:
+        """Kind of canvas, None for a plain task."""
+        kind: str | None = self.get("subtask_type")
+        return kind
+
+    @property
+    def immutable(self) -> bool:
+        """True when results of earlier tasks are not added to the arguments."""
+        return bool(self.get("immutable"))
+
+    @immutable.setter
+    def immutable(self, value: bool) -> None:
+        self["immutable"] = value
+
+    @property
+    def id(self) -> str | None:
+        """Id of the result, once frozen."""
+        task_id: str | None = self.options.get("task_id")
+        return task_id
+
+    @property
+    def parent_id(self) -> str | None:
+        """Id of the task before it, once known."""
+        parent_id: str | None = self.options.get("parent_id")
+        return parent_id
+
+    @property
+    def root_id(self) -> str | None:
+        """Id of the work-flow's first task, once known."""
+        root_id: str | None = self.options.get("root_id")
+        return root_id
+
+    @property
+    def app(self) -> Celery:
+        """The application that sends it: its own, that of one of its parts, or the current one."""
+        return self._own_app() or current.get_current_app()
+
+    def _own_app(self) -> Celery | None:
+        return self._app
+
+    @property
+    def type(self) -> Any:
+        """The task object.
+
+        Raises:
+            NotRegistered: this process does not know the task.
+        """
+        return self._type if self._type is not None else self.app.tasks[self.task]
+
+    @property
+    def width(self) -> int:
+        """How many results count when it stands in the header of a chord."""
+        return 1
+
+    # calling
+
+    def __call__(self, *partial_args: Any, **partial_kwargs: Any) -> Any:
+        """Run the task here and now, like a function."""
+        args, kwargs, _ = self._merge(partial_args, partial_kwargs, {})
+        return self.type(*args, **kwargs)
+
+    def delay(self, *partial_args: Any, **partial_kwargs: Any) -> Any:
+        """Send it with these arguments before its own and return the result's handle."""
+        return self.apply_async(partial_args, partial_kwargs)
+
+    def apply(
+        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> Any:
+        """Run it in this process as a worker would and return an ``EagerResult``."""
+        merged_args, merged_kwargs, merged = self._merge(args, kwargs, options)
+        return self.type.apply(merged_args, merged_kwargs, **merged)
+
+    def apply_async(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        route_name: str | None = None,
+        **options: Any,
+    ) -> Any:
+        """Send it and return the result's handle.
+
+        Args:
+            args: come before its own arguments; ignored when immutable.
+            kwargs: win over its own; ignored when immutable.
+            route_name: accepted for compatibility.
+            **options: win over its own; see :meth:`Task.apply_async`.
+
+        Raises:
+            EncodeError: the arguments cannot be serialized.
+            PublishError: the broker did not take the message.
+        """
+        sent_args, sent_kwargs, merged = self._merge(args, kwargs, options)
+        task = self._type if self._type is not None else self.app.tasks.get(self.task)
+        if task is None:
+            return self.app.send_task(self.task, sent_args, sent_kwargs, **merged)
+        return task.apply_async(sent_args, sent_kwargs, **merged)
+
+    def _merge(
+        self, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None, options: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
+        """Return the arguments and options of a call with these ones added."""
+        own = self.options
+        merged = {**own, **options}
+        for name in _KEPT_WHEN_SET if self.immutable else ():
+            if own.get(name) is not None:
+                merged[name] = own[name]
+        if own.get("chain") and options.get("chain"):
+            # What follows is stored backwards: the signature's own rest comes before the caller's.
+            merged["chain"] = [*options["chain"], *own["chain"]]
+        if self.immutable:
+            return self.args, self.kwargs, merged
+        sent_args = (*args, *self.args) if args else self.args
+        return sent_args, {**self.kwargs, **kwargs} if kwargs else self.kwargs, merged
+
+    # making others of it
+
+    def clone(
+        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **opts: Any
+    ) -> Any:
+        """Return a copy with arguments and options added, as a call would add them."""
+        if args or kwargs or opts:
+            merged_args, merged_kwargs, options = self._merge(args, kwargs, opts)
+        else:
+            merged_args, merged_kwargs, options = self.args, self.kwargs, self.options
+        twin = Signature.__new__(type(self))
+        dict.__init__(twin, self)
+        twin.update(args=tuple(merged_args), kwargs=self._copied(merged_kwargs), options=_copied(options))
+        twin._app, twin._type = self._app, self._type
+        return twin
+
+    partial = clone
+
+    def _copied(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Copy arguments so that freezing the copy leaves the original as it is."""
+        return dict(kwargs)
+
+    def replace(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Return a copy in which what is given stands in place of what was there."""
+        twin = self.clone()
+        if args is not None:
+            twin.args = tuple(args)
+        if kwargs is not None:
+            twin.kwargs = dict(kwargs)
+        if options is not None:
+            twin.options = dict(options)
+        return twin
+
+    def set(self, immutable: bool | None = None, **options: Any) -> Any:
+        """Set options and return the signature itself."""
+        if immutable is not None:
+            self.set_immutable(immutable)
+        self.options.update(options)
+        return self
+
+    def set_immutable(self, immutable: bool) -> None:
+        """Say whether results of earlier tasks are added to the arguments."""
+        self.immutable = immutable
+
+    def freeze(
+        self,
+        _id: str | None = None,
+        group_id: str | None = None,
+        chord: Any = None,
+        root_id: str | None = None,
+        parent_id: str | None = None,
+        group_index: int | None = None,
+    ) -> Any:
+        """Fix the ids now and return the handle of the result it will have."""
+        return self._freeze(Place(_id, group_id, group_index, chord, root_id, parent_id))
+
+    def _freeze(self, place: Place) -> Any:
+        return self.app.AsyncResult(place.mark(self.options))
+
+    # callbacks
+
+    def link(self, callback: Any) -> Any:
+        """Send ``callback`` with the result when the task succeeds; adding it twice is adding it once."""
+        return self.append_to_list_option("link", callback)
+
+    def link_error(self, errback: Any) -> Any:
+        """Call ``errback`` when the task fails; adding it twice is adding it once."""
+        return self.append_to_list_option("link_error", errback)
+
+    def on_error(self, errback: Any) -> Signature:
+        """As :meth:`link_error`, but return the signature itself."""
+        self.link_error(errback)
+        return self
+
+    def append_to_list_option(self, key: str, value: Any) -> Any:
+        """Add a value to an option that is a list, unless it is there, and return the value."""
+        values = self._with_list_option(key)
+        if value not in values:
+            values.append(value)
+        return value
+
+    def extend_list_option(self, key: str, value: Any) -> None:
+        """Add values to an option that is a list."""
+        for item in value if isinstance(value, (list, tuple)) else [value]:
+            self.append_to_list_option(key, item)
+
+    def _with_list_option(self, key: str) -> list[Any]:
+        found = self.options.get(key)
+        if not isinstance(found, list):
+            found = [] if found is None else list(found) if isinstance(found, tuple) else [found]
+            self.options[key] = found
+        return found
+
+    def flatten_links(self) -> list[Any]:
+        """Return this signature and all callbacks that follow from it."""
+        found = [self]
+        for callback in self.options.get("link") or ():
+            found += self.from_dict(callback, app=self._app).flatten_links()
+        return found
+
+    # stamps
+
+    def stamp(self, visitor: Any = None, append_stamps: bool = False, **headers: Any) -> None:
+        """Mark it, its parts and its callbacks with stamps.
+
+        Args:
+            visitor: a :class:`~tq_core.canvas.stamping.StampingVisitor` that decides on each part's stamps.
+            append_stamps: add to a stamp of the same name instead of replacing it.
+            **headers: stamps for all parts.
+        """
+        from tq_core.canvas.stamping import stamp
+
+        stamp(self, visitor, append_stamps, headers)
+
+    # composition
+
+    def __or__(self, other: Any) -> Any:
+        """``a | b``: ``b`` follows ``a`` and gets its result."""
+        from tq_core.canvas.chain import joined
+
+        if not isinstance(other, Signature):
+            return NotImplemented
+        return joined(self, other)
+
+    def __invert__(self) -> Any:
+        """``~sig``: send it and wait for its value."""
+        return self.apply_async().get()
+
+    # about
+
+    def AsyncResult(self, task_id: str | None = None) -> Any:  # noqa: N802 - Celery's name
+        """Return the handle of a result of this task."""
+        return self.app.AsyncResult(task_id or self.id or "", task_name=self.task)
+
+    def election(self) -> Any:
+        """Raise: workers of tq elect no runner, a task runs on exactly one of them anyway."""
+        raise NotImplementedError("Signature.election() needs Celery's gossip; use apply_async(), one worker will run it")
+
+    def reprcall(self, *args: Any, **kwargs: Any) -> str:
+        """Return it as the call it stands for, as text."""
+        merged_args, merged_kwargs, _ = self._merge(args, kwargs, {})
+        parts = [repr(value) for value in merged_args] + [f"{k}={v!r}" for k, v in merged_kwargs.items()]
+        return f"{self.task}({', '.join(parts)})"
+
+    def __repr__(self) -> str:
+        return self.reprcall()
+
+    def __json__(self) -> dict[str, Any]:
+        return dict(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        memo[id(self)] = self
+        return self.from_dict(copy.deepcopy(dict(self), memo), app=self._app)
+
+    def __reduce__(self) -> Any:
+        return (_rebuilt, (dict(self),))
+
+
+def _copied(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy options and the lists in them, which ``link`` and its like add to."""
+    return {name: list(value) if isinstance(value, list) else value for name, value in options.items()}
+
+
+def _rebuilt(fields: dict[str, Any]) -> Signature:
+    return Signature.from_dict(fields)
+
+
+def signature(varies: Any, *args: Any, app: Celery | None = None, **kwargs: Any) -> Any:
+    """Return a signature.
+
+    Args:
+        varies: a task, a task's name, a signature (copied), or the mapping of one, as it arrives in a message.
+        *args: ``args``, ``kwargs`` and ``options`` of a new signature.
+        app: the application that sends it.
+        **kwargs: see :class:`Signature`.
+    """
+    if isinstance(varies, Signature):
+        twin = varies.clone(*args, **kwargs)
+        if app is not None and twin._app is None:
+            twin._app = app
+        return twin
+    if isinstance(varies, Mapping):
+        return Signature.from_dict(varies, app=app)
+    return Signature(varies, *args, app=app, **kwargs)
+
+
+#: The name in the oldest API.
+subtask = signature
+
+
+def maybe_signature(d: Any, app: Celery | None = None, clone: bool = False) -> Any:
+    """Return a mapping as the signature it describes; anything else, None included, as it is.
+
+    Args:
+        d: a signature, a mapping, or something else.
+        app: the application that sends it.
+        clone: copy a signature instead of returning it.
+    """
+    if isinstance(d, Signature):
+        twin = d.clone() if clone else d
+    elif isinstance(d, Mapping) and "task" in d:
+        twin = Signature.from_dict(d, app=app)
+    else:
+        return d
+    if app is not None and twin._app is None:
+        twin._app = app
+    return twin
+
+
+maybe_subtask = maybe_signature

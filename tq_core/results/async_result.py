@@ -1,0 +1,503 @@
+"""The handle of one task's result."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from tq_core import current, states
+from tq_core.errors import IncompleteStream, TaskRevokedError
+from tq_core.protocol.result import rebuild_exception
+from tq_core.results import waiting
+
+if TYPE_CHECKING:
+    from tq_core.app import Celery
+    from tq_core.contracts.backend import Backend, ResultRecord
+    from tq_core.results.group_result import GroupResult
+
+
+class AsyncResult:
+    """One task's result, by id.
+
+    Making one costs nothing and asks nobody. A ready result is kept, so it is asked for once. Safe to read from any
+    thread.
+
+    Args:
+        id: the task's id.
+        backend: where results are; the application's by default.
+        task_name: name of the task, where known.
+        app: the application; the current one by default.
+        parent: the result of the task before it.
+
+    Attributes:
+        id: the task's id.
+        task_name: name of the task, or None.
+        parent: the result of the task before it in a chain, a chord's header for its body, or None.
+        on_interval: called while :meth:`get` waits.
+    """
+
+    __slots__ = ("__dict__", "__weakref__", "_app", "_backend", "_record", "id", "on_interval", "parent", "task_name")
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002 - Celery's name
+        backend: Backend | None = None,
+        task_name: str | None = None,
+        app: Celery | None = None,
+        parent: Any = None,
+    ) -> None:
+        if id is None:
+            raise ValueError(f"AsyncResult requires valid id, not {type(id)}")
+        self.id = id
+        self.task_name = task_name
+        self.parent = parent
+        self.on_interval: Callable[[], Any] | None = None
+        self._app = app
+        self._backend = backend
+        self._record: ResultRecord | None = None
+
+    # where from
+
+    @property
+    def app(self) -> Celery:
+        """The application."""
+        return self._app if self._app is not None else current.get_current_app()
+
+    @property
+    def backend(self) -> Backend:
+        """Where results are."""
+        return self._backend if self._backend is not None else self.app.backend
+
+    @property
+    def task_id(self) -> str:
+        """The task's id."""
+        return self.id
+
+    # what is known
+
+    @property
+    def state(self) -> str:
+        """The newest state; PENDING when nothing is known."""
+        record = self._fetched()
+        return states.PENDING if record is None else record.state
+
+    @property
+    def status(self) -> str:
+        """As :attr:`state`."""
+        return self.state
+
+    @property
+    def result(self) -> Any:
+        """The value, the exception of a failure, or the metadata of another state; None when nothing is known."""
+        record = self._fetched()
+        return None if record is None else value_of(record)
+
+    @property
+    def info(self) -> Any:
+        """As :attr:`result`."""
+        return self.result
+
+    @property
+    def traceback(self) -> str | None:
+        """The worker's traceback as text, or None."""
+        record = self._fetched()
+        return None if record is None else record.traceback
+
+    @property
+    def date_done(self) -> Any:
+        """When it ended, as an aware datetime; None before that."""
+        record = self._fetched()
+        if record is None or record.date_done is None:
+            return None
+        from datetime import datetime, timezone
+
+        moment = datetime.fromisoformat(record.date_done)
+        return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
+
+    @property
+    def children(self) -> list[Any] | None:
+        """Results of the tasks this one has sent; None while nothing is known."""
+        record = self._fetched()
+        return None if record is None else [result_from_tuple(child, self._app) for child in record.children or ()]
+
+    @property
+    def name(self) -> str | None:
+        """Name of the task (``result_extended``)."""
+        found: str | None = self._extended("name")
+        return found
+
+    @property
+    def args(self) -> Any:
+        """Positional arguments (``result_extended``)."""
+        return self._extended("args")
+
+    @property
+    def kwargs(self) -> Any:
+        """Keyword arguments (``result_extended``)."""
+        return self._extended("kwargs")
+
+    @property
+    def worker(self) -> str | None:
+        """Node name of the worker (``result_extended``)."""
+        found: str | None = self._extended("worker")
+        return found
+
+    @property
+    def retries(self) -> int | None:
+        """Number of retries (``result_extended``)."""
+        found: int | None = self._extended("retries")
+        return found
+
+    @property
+    def queue(self) -> str | None:
+        """The queue it came from (``result_extended``)."""
+        found: str | None = self._extended("queue")
+        return found
+
+    def ready(self) -> bool:
+        """Tell whether the task has ended."""
+        return self.state in states.READY_STATES
+
+    def successful(self) -> bool:
+        """Tell whether the task ended without an error."""
+        return self.state == states.SUCCESS
+
+    def failed(self) -> bool:
+        """Tell whether the task failed."""
+        return self.state == states.FAILURE
+
+    def exists(self) -> bool:
+        """Tell whether anything is known of this id."""
+        return self._fetched() is not None
+
+    def supports_native_join(self) -> bool:
+        """True: waiting for many results costs one watch on every backend."""
+        return True
+
+    # waiting
+
+    def get(
+        self,
+        timeout: float | None = None,
+        propagate: bool = True,
+        interval: float = 0.5,
+        no_ack: bool = True,
+        follow_parents: bool = True,
+        callback: Callable[[str, Any], Any] | None = None,
+        on_message: Callable[[Any], Any] | None = None,
+        on_interval: Callable[[], Any] | None = None,
+        disable_sync_subtasks: bool = True,
+        EXCEPTION_STATES: Any = states.EXCEPTION_STATES,  # noqa: N803 - Celery's name
+        PROPAGATE_STATES: Any = states.PROPAGATE_STATES,  # noqa: N803 - Celery's name
+    ) -> Any:
+        """Wait until the task has ended and return its value.
+
+        Args:
+            timeout: seconds, None for ever.
+            propagate: raise the task's exception; False returns it.
+            interval: seconds between looks, where the backend cannot tell of itself.
+            no_ack: accepted for compatibility.
+            follow_parents: raise the error of an earlier task of the chain, after which this one will never run.
+            callback: called with id and value.
+            on_message: called with the result document.
+            on_interval: called every ``interval`` seconds while waiting.
+            disable_sync_subtasks: refuse to wait inside a task.
+            EXCEPTION_STATES, PROPAGATE_STATES: accepted for compatibility.
+
+        Raises:
+            TimeoutError: it has not ended within ``timeout``.
+            RuntimeError: called inside a task.
+            BackendError: there is no result backend, or it fails.
+            Exception: whatever the task raised.
+        """
+        if disable_sync_subtasks:
+            waiting.assert_will_not_block()
+        if self._record is None:
+            self._wait(timeout, propagate and follow_parents, interval, on_message, on_interval or self.on_interval)
+        record = self._record
+        assert record is not None
+        if propagate:
+            raise_of(record)
+        value = value_of(record)
+        if callback is not None:
+            callback(self.id, value)
+        return value
+
+    wait = get
+
+    def _wait(
+        self,
+        timeout: float | None,
+        follow_parents: bool,
+        interval: float,
+        on_message: Callable[[Any], Any] | None,
+        on_interval: Callable[[], Any] | None,
+    ) -> None:
+        parents = ancestors(self) if follow_parents else {}
+        records = waiting.ready_records(
+            self.backend, [self.id, *parents], timeout=timeout, interval=interval, on_interval=on_interval
+        )
+        for record in records:
+            if on_message is not None:
+                on_message(document(record))
+            if record.task_id == self.id:
+                self.keep(record)
+                return
+            parents[record.task_id].keep(record)
+            raise_of(record)
+        raise IncompleteStream(f"The result backend stopped before the result of {self.id} was there")
+
+    def maybe_throw(self, propagate: bool = True, callback: Callable[[str, Any], Any] | None = None) -> Any:
+        """Return the value there is now; raise it when it is an error that propagates."""
+        record = self._fetched()
+        value = None if record is None else value_of(record)
+        if record is not None and propagate:
+            raise_of(record)
+        if callback is not None:
+            callback(self.id, value)
+        return value
+
+    maybe_reraise = maybe_throw
+
+    def throw(self, *args: Any, **kwargs: Any) -> None:
+        """Raise the task's exception."""
+        record = self._fetched()
+        if record is not None:
+            raise_of(record)
+
+    def then(self, callback: Callable[[Any], Any], on_error: Callable[[Any], Any] | None = None, weak: bool = False) -> Any:
+        """Call ``callback`` with this result once it is ready; waits for it.
+
+        Args:
+            callback: called after success, with this result.
+            on_error: called after a failure, with this result.
+            weak: accepted for compatibility.
+        """
+        self.get(propagate=False)
+        if self.successful():
+            callback(self)
+        elif on_error is not None:
+            on_error(self)
+        return self
+
+    # acting
+
+    def forget(self) -> None:
+        """Delete what is stored about this task, and about the tasks before it."""
+        self._record = None
+        if isinstance(self.parent, AsyncResult):
+            self.parent.forget()
+        self.backend.forget([self.id])
+
+    def revoke(
+        self,
+        connection: Any = None,
+        terminate: bool = False,
+        signal: str | None = None,
+        wait: bool = False,
+        timeout: float | None = None,
+    ) -> None:
+        """Tell all workers not to run the task.
+
+        Args:
+            connection: accepted for compatibility.
+            terminate: stop it if it runs.
+            signal: with which signal.
+            wait: wait for the workers' answers.
+            timeout: seconds to wait for them.
+        """
+        control: Any = self.app.control  # type: ignore[attr-defined]  # a later room's, present when it is used
+        control.revoke(self.id, terminate=terminate, signal=signal, reply=wait, timeout=timeout)
+
+    def revoke_by_stamped_headers(
+        self,
+        headers: Mapping[str, Any],
+        connection: Any = None,
+        terminate: bool = False,
+        signal: str | None = None,
+        wait: bool = False,
+        timeout: float | None = None,
+    ) -> None:
+        """Tell all workers not to run tasks that carry these stamps; arguments as for :meth:`revoke`."""
+        control: Any = self.app.control  # type: ignore[attr-defined]  # a later room's, present when it is used
+        control.revoke_by_stamped_headers(headers, terminate=terminate, signal=signal, reply=wait, timeout=timeout)
+
+    # the graph of results
+
+    def as_tuple(self) -> Any:
+        """Return ``((id, parent), None)``, the form in which results travel."""
+        return ((self.id, self.parent and self.parent.as_tuple()), None)
+
+    def as_list(self) -> list[str]:
+        """Return the ids of this result and those before it."""
+        found = [self.id]
+        if self.parent is not None:
+            found += self.parent.as_list()
+        return found
+
+    def iterdeps(self, intermediate: bool = False) -> Iterator[tuple[Any, Any]]:
+        """Yield ``(parent, result)`` of this result and all that followed from it.
+
+        Args:
+            intermediate: also yield results that are not ready; otherwise they raise.
+
+        Raises:
+            IncompleteStream: a result is not ready, so what follows from it is not known.
+        """
+        found: deque[tuple[Any, Any]] = deque([(None, self)])
+        while found:
+            parent, node = found.popleft()
+            yield parent, node
+            if node.ready():
+                found.extend((node, child) for child in node.children or ())
+            elif not intermediate:
+                raise IncompleteStream(f"{node!r} is not ready, so the results that follow from it are not known yet")
+
+    def collect(self, intermediate: bool = False, **kwargs: Any) -> Iterator[tuple[Any, Any]]:
+        """Yield ``(result, value)`` of this result and all that followed from it, waiting for each.
+
+        Args:
+            intermediate: see :meth:`iterdeps`.
+            **kwargs: for :meth:`get`.
+        """
+        found: deque[Any] = deque([self])
+        while found:
+            node = found.popleft()
+            yield node, node.get(**kwargs)
+            found.extend(node.children or ())
+
+    def get_leaf(self) -> Any:
+        """Return the value of the last result that followed from this one."""
+        value = None
+        for _, value in self.collect():
+            pass
+        return value
+
+    def build_graph(self, intermediate: bool = False, formatter: Any = None) -> dict[Any, list[Any]]:
+        """Return each result with the results that followed from it directly."""
+        graph: dict[Any, list[Any]] = {}
+        for parent, node in self.iterdeps(intermediate=intermediate):
+            graph.setdefault(node, [])
+            if parent is not None:
+                graph[parent].append(node)
+        return graph
+
+    @property
+    def graph(self) -> dict[Any, list[Any]]:
+        """As :meth:`build_graph`."""
+        return self.build_graph()
+
+    # inside
+
+    def keep(self, record: ResultRecord) -> None:
+        """Take over a record that somebody else has fetched."""
+        if record.state in states.READY_STATES:
+            self._record = record
+
+    def is_kept(self) -> bool:
+        """Tell whether the result is ready and here."""
+        return self._record is not None
+
+    def _fetched(self) -> ResultRecord | None:
+        if self._record is not None:
+            return self._record
+        backend = self.backend
+        if not backend.capabilities.stores:
+            raise waiting.no_backend()
+        record = backend.fetch([self.id]).get(self.id)
+        if record is not None:
+            self.keep(record)
+        return record
+
+    def _extended(self, field: str) -> Any:
+        record = self._fetched()
+        return None if record is None else record.extended.get(field)
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.id}>"
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, AsyncResult):
+            return other.id == self.id
+        return other == self.id if isinstance(other, str) else NotImplemented
+
+    def __copy__(self) -> AsyncResult:
+        return type(self)(self.id, self._backend, self.task_name, self._app, self.parent)
+
+    def __reduce__(self) -> Any:
+        return (type(self), (self.id, None, self.task_name, None, self.parent))
+
+
+def ancestors(result: AsyncResult) -> dict[str, AsyncResult]:
+    """Return the results whose failure means that this one will never be there, by id.
+
+    A chord's header is not among them: when part of it fails the body gets a failure of its own.
+    """
+    found: dict[str, AsyncResult] = {}
+    node = result.parent
+    while node is not None:
+        if isinstance(node, AsyncResult):
+            found[node.id] = node
+        node = node.parent
+    return found
+
+
+def value_of(record: ResultRecord) -> Any:
+    """Return a record's value; for a state that ends in an exception, the exception."""
+    if record.state not in states.EXCEPTION_STATES or isinstance(record.result, BaseException):
+        return record.result
+    if isinstance(record.result, Mapping):
+        return rebuild_exception(record.result)
+    if record.state == states.REVOKED:
+        return TaskRevokedError(str(record.result or "revoked"))
+    return record.result
+
+
+def raise_of(record: ResultRecord) -> None:
+    """Raise what a record says the task raised; nothing where it did not."""
+    if record.state not in states.PROPAGATE_STATES:
+        return
+    error = value_of(record)
+    if not isinstance(error, BaseException):
+        error = Exception(error)
+    if record.traceback:
+        raise error from waiting.RemoteTraceback(record.traceback)
+    raise error
+
+
+def document(record: ResultRecord) -> dict[str, Any]:
+    """Return a record as Celery's result document, with the exception itself for a failure."""
+    return {
+        "task_id": record.task_id,
+        "status": record.state,
+        "result": value_of(record),
+        "traceback": record.traceback,
+        "children": list(record.children or ()),
+        "date_done": record.date_done,
+    }
+
+
+def result_from_tuple(value: Any, app: Celery | None = None) -> AsyncResult | GroupResult:
+    """Return the result that a tuple ``((id, parent), members)`` stands for.
+
+    Args:
+        value: the tuple, also in the older form of a bare id; a result is returned as it is.
+        app: the application of the new results.
+    """
+    if not isinstance(value, (list, tuple)):
+        return value if hasattr(value, "as_tuple") else AsyncResult(value, app=app)
+    head, members = value
+    task_id, parent = head if isinstance(head, (list, tuple)) else (head, None)
+    before = None if parent is None else result_from_tuple(parent, app)
+    if members is None:
+        return AsyncResult(task_id, app=app, parent=before)
+    from tq_core.results.group_result import GroupResult
+
+    return GroupResult(task_id, [result_from_tuple(member, app) for member in members], parent=before, app=app)
