@@ -87,15 +87,22 @@ def _import(name: str, module: str) -> ModuleType:
 
 
 def _import_failure(name: str, module: str, error: BaseException) -> str:
+    return f"-A {name}: importing {module!r} failed: {describe_import_error(error)}"
+
+
+def describe_import_error(error: BaseException) -> str:
+    """Say in one line what importing somebody's module raised, and where in their code."""
     if isinstance(error, SyntaxError) and error.filename:
-        place = f"{error.filename}, line {error.lineno}"
-    else:
-        frames = [
-            f for f in traceback.extract_tb(error.__traceback__) if "importlib" not in f.filename and f.filename != __file__
-        ]
-        place = f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else module
+        return f"SyntaxError: {error.msg} ({error.filename}, line {error.lineno})"
     text = str(error).splitlines()[0] if str(error) else ""
-    return f"-A {name}: importing {module!r} failed: {type(error).__name__}: {text} ({place})"
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not _is_machinery(f.filename)]
+    place = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {text}{place}"
+
+
+def _is_machinery(filename: str) -> bool:
+    """Tell whether a frame belongs to the import system or to this package's own importing."""
+    return "importlib" in filename or filename.startswith(os.path.dirname(os.path.dirname(__file__)))
 
 
 def _in_module(name: str, module: ModuleType) -> tuple[Celery, str]:
