@@ -1,0 +1,5 @@
+"""``python -m tq_core`` is ``tq``."""
+
+from tq_core.cli.main import main
+
+main()
