@@ -181,7 +181,7 @@ class Worker:
             logger.info("%s ready.", self.hostname)
             signals.worker_ready.send(self)
             for listener in self.app.plugins.observers("tq_worker_ready"):
-                listener(node=self.hostname)
+                listener(self.hostname)
 
     def _listen(self, runner: RunnerProcess) -> None:
         try:
