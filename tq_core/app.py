@@ -245,7 +245,7 @@ class Celery:
             task.app = self
             task.name = name
             task.abstract = False
-            task.run = body.__get__(task, type(task)) if bind else body  # type: ignore[attr-defined, method-assign]
+            task.run = body.__get__(task, type(task)) if bind else body  # type: ignore[method-assign]
             task.takes_self = bind
             task.__doc__ = function.__doc__
             task.__module__ = function.__module__
@@ -258,7 +258,8 @@ class Celery:
 
     def register_task(self, task: Any, **options: Any) -> BaseTask:
         """Add a class-based task, given as an instance or a class."""
-        instance: BaseTask = task() if inspect.isclass(task) else task
+        made: Any = task() if inspect.isclass(task) else task
+        instance: BaseTask = made
         instance.app = self
         if not instance.name:
             instance.name = self.gen_task_name(type(instance).__name__, type(instance).__module__)

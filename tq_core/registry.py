@@ -19,7 +19,8 @@ class TaskRegistry(dict[str, "Task"]):
 
     def register(self, task: Any) -> Task:
         """Add a task, given as an object or as a class, which is instantiated once."""
-        instance: Task = task() if inspect.isclass(task) else task
+        made: Any = task() if inspect.isclass(task) else task
+        instance: Task = made
         if not instance.name:
             raise ValueError(
                 f"Task class {type(instance).__name__!r} must specify a .name attribute before it is registered"

@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,8 +74,8 @@ def worker(slots: int) -> Iterator[tuple[subprocess.Popen[str], float]]:
         if re.search(r" ready\.$", line.rstrip()):
             break
     seconds = time.perf_counter() - started
-    # Nothing reads the log from here on; lines at INFO are what a default worker does not write.
-    os.set_blocking(process.stderr.fileno(), False)
+    # A full pipe would stop the worker.
+    threading.Thread(target=process.stderr.read, daemon=True).start()
     try:
         yield process, seconds
     finally:
