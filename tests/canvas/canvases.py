@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-#: What each canvas is built from: ``c`` has ``chain``, ``group``, ``chord``, ``signature``, ``chunks``, ``xmap`` and ``xstarmap``;
+#: What each canvas is built from: ``c`` has ``chain``, ``group``, ``chord``, ``signature``, ``chunks``, ``xmap`` and
+#: ``xstarmap``;
 #: ``t`` has the tasks ``add``, ``mul``, ``tsum`` and ``boom``.
 CANVASES: dict[str, Any] = {
     "signature": lambda c, t: t.add.s(1, 2),

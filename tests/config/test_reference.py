@@ -194,7 +194,7 @@ CELERY_DEFAULTS = {
     "worker_hijack_root_logger": True,
     "worker_log_color": None,
     "worker_log_format": "[%(asctime)s: %(levelname)s/%(processName)s] %(message)s",
-    "worker_task_log_format": "[%(asctime)s: %(levelname)s/%(processName)s] %(task_name)s[%(task_id)s]: %(message)s",  # noqa: E501 - one row a line
+    "worker_task_log_format": "[%(asctime)s: %(levelname)s/%(processName)s] %(task_name)s[%(task_id)s]: %(message)s",
     "worker_redirect_stdouts": True,
     "worker_redirect_stdouts_level": "WARNING",
     "security_key": None,
@@ -364,7 +364,7 @@ OLD_NAMES = {
     "CELERY_TIMEZONE": "timezone",
     "CELERYD_AGENT": "worker_agent",
     "CELERYD_AUTOSCALER": "worker_autoscaler",
-    "CELERYD_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS": "worker_cancel_long_running_tasks_on_connection_loss",  # noqa: E501 - one row a line
+    "CELERYD_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS": "worker_cancel_long_running_tasks_on_connection_loss",
     "CELERYD_CONCURRENCY": "worker_concurrency",
     "CELERYD_CONSUMER": "worker_consumer",
     "CELERYD_DEDUPLICATE_SUCCESSFUL_TASKS": "worker_deduplicate_successful_tasks",

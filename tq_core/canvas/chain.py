@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @Signature.register_type("chain")
-class chain(Signature):  # noqa: N801 - Celery's name
+class chain(Signature):
     """Tasks one after the other.
 
     Only the first is sent; it carries the others with it. A group followed by a task is a chord, so making a chain of

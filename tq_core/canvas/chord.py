@@ -19,7 +19,7 @@ _OF_THE_HEADER = frozenset({"countdown", "eta", "expires"})
 
 
 @Signature.register_type("chord")
-class chord(Signature):  # noqa: N801 - Celery's name
+class chord(Signature):
     """A header of tasks side by side, and a body that gets the list of their results.
 
     Args:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @Signature.register_type("group")
-class group(Signature):  # noqa: N801 - Celery's name
+class group(Signature):
     """Tasks side by side; all are sent in one publish.
 
     Args:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tq_core.app import Celery
 
 
-class xmap(Signature):  # noqa: N801 - Celery's name
+class xmap(Signature):
     """One message that calls a task with each item, one after the other; its result is the list of theirs.
 
     Args:
@@ -40,7 +40,7 @@ class xmap(Signature):  # noqa: N801 - Celery's name
         return f"[{self.kwargs['task'].task}(x) for x in {self.kwargs['it']!r}]"
 
 
-class xstarmap(xmap):  # noqa: N801 - Celery's name
+class xstarmap(xmap):
     """As :class:`xmap`, with a sequence of arguments in each item."""
 
     _task_name = "celery.starmap"
@@ -49,7 +49,7 @@ class xstarmap(xmap):  # noqa: N801 - Celery's name
         return f"[{self.kwargs['task'].task}(*x) for x in {self.kwargs['it']!r}]"
 
 
-class chunks(Signature):  # noqa: N801 - Celery's name
+class chunks(Signature):
     """Many calls of a task in a few messages of up to ``n`` calls each.
 
     Args:

@@ -45,7 +45,7 @@ class Signature(dict[str, Any]):
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
-        type: Any = None,  # noqa: A002 - Celery's name
+        type: Any = None,
         subtask_type: str | None = None,
         immutable: bool = False,
         app: Celery | None = None,
@@ -396,7 +396,7 @@ class Signature(dict[str, Any]):
 
     # about
 
-    def AsyncResult(self, task_id: str | None = None) -> Any:  # noqa: N802 - Celery's name
+    def AsyncResult(self, task_id: str | None = None) -> Any:
         """Return the handle of a result of this task."""
         return self.app.AsyncResult(task_id or self.id or "", task_name=self.task)
 

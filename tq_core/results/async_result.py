@@ -41,7 +41,7 @@ class AsyncResult:
 
     def __init__(
         self,
-        id: str,  # noqa: A002 - Celery's name
+        id: str,
         backend: Backend | None = None,
         task_name: str | None = None,
         app: Celery | None = None,
@@ -188,8 +188,8 @@ class AsyncResult:
         on_message: Callable[[Any], Any] | None = None,
         on_interval: Callable[[], Any] | None = None,
         disable_sync_subtasks: bool = True,
-        EXCEPTION_STATES: Any = states.EXCEPTION_STATES,  # noqa: N803 - Celery's name
-        PROPAGATE_STATES: Any = states.PROPAGATE_STATES,  # noqa: N803 - Celery's name
+        EXCEPTION_STATES: Any = states.EXCEPTION_STATES,
+        PROPAGATE_STATES: Any = states.PROPAGATE_STATES,
     ) -> Any:
         """Wait until the task has ended and return its value.
 
@@ -266,7 +266,8 @@ class AsyncResult:
         if record is not None:
             raise_of(record)
 
-    def then(self, callback: Callable[[Any], Any], on_error: Callable[[Any], Any] | None = None, weak: bool = False) -> Any:
+    def then(self, callback: Callable[[Any], Any], on_error: Callable[[Any], Any] | None = None, weak: bool = False)
+    -> Any:
         """Call ``callback`` with this result once it is ready; waits for it.
 
         Args:

@@ -209,7 +209,8 @@ class ResultSet:
         for leaf in self._arriving(timeout, propagate, interval, None, None):
             yield _kept_value(leaf, propagate)
 
-    def then(self, callback: Callable[[Any], Any], on_error: Callable[[Any], Any] | None = None, weak: bool = False) -> Any:
+    def then(self, callback: Callable[[Any], Any], on_error: Callable[[Any], Any] | None = None, weak: bool = False)
+    -> Any:
         """Call ``callback`` with this set once all are ready, or ``on_error`` when one failed; waits for them."""
         self.join(propagate=False)
         if self.successful():
@@ -328,7 +329,7 @@ class GroupResult(ResultSet):
 
     def __init__(
         self,
-        id: str | None = None,  # noqa: A002 - Celery's name
+        id: str | None = None,
         results: Iterable[Any] | None = None,
         parent: Any = None,
         **kwargs: Any,
@@ -365,7 +366,7 @@ class GroupResult(ResultSet):
         (backend or self.app.backend).delete_group(self.id)
 
     @classmethod
-    def restore(cls, id: str, backend: Backend | None = None, app: Celery | None = None) -> Any:  # noqa: A002 - Celery's name
+    def restore(cls, id: str, backend: Backend | None = None, app: Celery | None = None) -> Any:
         """Return the group that :meth:`save` kept, or None."""
         owner = app if app is not None else current.get_current_app()
         found = (backend or owner.backend).load_group(id)

@@ -25,7 +25,7 @@ IN_TASK = (
 )
 
 
-class RemoteTraceback(Exception):  # noqa: N818 - what concurrent.futures calls it, which people know
+class RemoteTraceback(Exception):
     """The traceback of a task's exception, as text from the worker; the cause of what ``get()`` raises.
 
     Attributes:

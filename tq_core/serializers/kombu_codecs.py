@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import partial
-from importlib.metadata import entry_points
 from typing import Any
 
 from tq_core.contracts.serializer import Serializer
@@ -92,8 +91,10 @@ def registered() -> list[KombuSerializer]:
 
 def installed() -> list[KombuSerializer]:
     """Return what installed distributions offer; a broken one is left out."""
+    import importlib.metadata  # slow to import, and rarely needed
+
     found = []
-    for entry in entry_points(group=GROUP):
+    for entry in importlib.metadata.entry_points(group=GROUP):
         try:
             encoder, decoder, content_type, content_encoding = entry.load()
         except Exception:  # foreign code; whoever asks for this name is told that nobody offers it

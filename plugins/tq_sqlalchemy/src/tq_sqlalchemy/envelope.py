@@ -91,7 +91,7 @@ def _properties(message: Message, queue: str) -> str | None:
     return _encode(rare).decode()
 
 
-def message_of(  # noqa: PLR0917  # one place per column, called with a row
+def message_of(  # one place per column, called with a row
     task_id: str,
     queue: str,
     due: float | None,

@@ -49,21 +49,18 @@ sa.Index(
     message.c.priority.desc(),
     message.c.id,
     sqlite_where=message.c.state == READY,
-    postgresql_where=message.c.state == READY,
 )
 sa.Index(
     "tq_message_parked",
     message.c.due,
     message.c.queue,
     sqlite_where=message.c.state == PARKED,
-    postgresql_where=message.c.state == PARKED,
 )
 sa.Index(
     "tq_message_held",
     message.c.owner,
     message.c.turn,
     sqlite_where=message.c.owner.is_not(None),
-    postgresql_where=message.c.owner.is_not(None),
 )
 
 queue = sa.Table(
