@@ -177,7 +177,9 @@ def test_a_forked_child_inherits_no_open_database(tmp_path: Path, open_broker: C
             open_files = [
                 os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")
             ]
-            os.write(writer, b"yes" if any("tq.db" in name for name in open_files) else b"no")
+            os.write(
+                writer, b"yes" if any(name.startswith(f"{tmp_path}/tq.db") for name in open_files) else b"no"
+            )
         finally:
             os._exit(0)
     os.waitpid(pid, 0)
