@@ -25,4 +25,3 @@ def delays(first: float = 0.05, step: float = 2.0, most: float = 2.0) -> Iterato
     while True:
         yield wait * random.uniform(0.75, 1.0)
         wait = min(most, wait * step)
-

@@ -60,9 +60,7 @@ def _parse(text: str) -> datetime:
         offset = timedelta(hours=int(off_h), minutes=int(off_m or 0), seconds=int(off_s or 0))
         zone = timezone(-offset if sign == "-" else offset)
     micro = int((fraction or "0")[:6].ljust(6, "0"))
-    return datetime(
-        int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0), micro, zone
-    )
+    return datetime(int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0), micro, zone)
 
 
 def to_unix(moment: datetime, *, local: bool = False) -> float:

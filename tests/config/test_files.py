@@ -128,9 +128,7 @@ def test_mistakes_in_a_python_file_have_places_too_and_its_own_variables_are_lef
         "celeryconfig.py",
     )
     result = CliRunner().invoke(config, ["check", name])
-    assert [line.split(" ")[0] for line in result.stdout.splitlines()] == [
-        f"{name}:{n}:1:" for n in (5, 6, 7)
-    ]
+    assert [line.split(" ")[0] for line in result.stdout.splitlines()] == [f"{name}:{n}:1:" for n in (5, 6, 7)]
     assert result.exit_code == 3
 
 

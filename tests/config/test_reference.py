@@ -502,9 +502,7 @@ def test_each_celery_setting_has_celery_s_default(name):
 
 def test_each_old_name_means_its_new_one():
     assert {old: SPELLINGS.get(old) for old in OLD_NAMES} == OLD_NAMES
-    assert {old: SPELLINGS.get(old) for old in PLAIN_OLD_NAMES} == {
-        old: old.lower() for old in PLAIN_OLD_NAMES
-    }
+    assert {old: SPELLINGS.get(old) for old in PLAIN_OLD_NAMES} == {old: old.lower() for old in PLAIN_OLD_NAMES}
     assert {old: SPELLINGS.get(old) for old in MISDOCUMENTED} == MISDOCUMENTED
     assert SPELLINGS["CELERY_CONCURRENCY"] == SPELLINGS["CELERYD_CONCURRENCY"] == "worker_concurrency"
     assert SPELLINGS["CELERY_BROKER_URL"] == "broker_url"

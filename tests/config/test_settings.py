@@ -20,9 +20,7 @@ def test_a_setting_reads_back_by_every_one_of_its_names():
     settings.CELERY_TASK_SERIALIZER = "yaml"
     settings["BROKER_URL"] = "redis://h"
     settings.update(CELERYD_CONCURRENCY=3)
-    assert (
-        settings.task_serializer == settings["task_serializer"] == settings.CELERY_TASK_SERIALIZER == "yaml"
-    )
+    assert settings.task_serializer == settings["task_serializer"] == settings.CELERY_TASK_SERIALIZER == "yaml"
     assert settings.broker_url == settings["CELERY_BROKER_URL"] == "redis://h"
     assert settings.worker_concurrency == settings.CELERY_CONCURRENCY == 3
 

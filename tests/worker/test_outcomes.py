@@ -23,7 +23,7 @@ def test_the_exception_of_a_failed_task_is_raised_by_get(worker, project):
     with pytest.raises(ValueError, match="broken"):
         result.get(timeout=30)
     assert result.state == "FAILURE"
-    assert 'raise ValueError(text)' in result.traceback
+    assert "raise ValueError(text)" in result.traceback
     worker.wait_for(r"Task project\.fail\[[-0-9a-f]+\] raised unexpected: ValueError\('broken'\)")
 
 
@@ -96,7 +96,7 @@ def test_a_result_that_cannot_be_serialized_is_a_failure(worker, project):
 def test_an_unknown_task_is_buried_and_fails(start_worker, project):
     start_worker("-c", "1").ready()
     result = project.app.send_task("project.missing", (1,))
-    with pytest.raises(NotRegistered, match="project.missing"):
+    with pytest.raises(NotRegistered, match=r"project\.missing"):
         result.get(timeout=30)
     # One slot settles in order: after this result the message before it has its ending.
     assert project.add.delay(1, 1).get(timeout=30) == 2

@@ -16,9 +16,7 @@ _WORDS = {
     **dict.fromkeys(("false", "no", "off", "0"), False),
 }
 _RATE = r"^\s*\d+(\.\d+)?\s*(/\s*(s|m|h))?\s*$"
-_DURATION_SCHEMA = {
-    "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": duration.PATTERN}]
-}
+_DURATION_SCHEMA = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": duration.PATTERN}]}
 _SIZE_SCHEMA = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": size.PATTERN}]}
 _STRINGS_SCHEMA = {"type": "array", "items": {"type": "string"}}
 
@@ -284,9 +282,7 @@ LEVEL = Kind(
             {"type": "integer", "minimum": 0},
         ]
     },
-    either(
-        "log level", choice("DEBUG", "INFO", "WARNING", "WARN", "ERROR", "CRITICAL", "FATAL"), COUNT
-    ).coerce,
+    either("log level", choice("DEBUG", "INFO", "WARNING", "WARN", "ERROR", "CRITICAL", "FATAL"), COUNT).coerce,
 )
 TLS = either("boolean \\| mapping", BOOL, MAPPING, expected="true, false, or a mapping of TLS options")
 CONCURRENCY = either("integer \\| auto", COUNT, choice("auto"), expected="a whole number, or 'auto'")

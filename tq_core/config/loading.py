@@ -68,9 +68,7 @@ def read(source: Any, namespace: str = "", environ: Mapping[str, str] | None = N
         if source.endswith(".py") and (os.sep in source or os.path.exists(source)):
             return read_python_file(source)
     except OSError as error:
-        raise ImproperlyConfigured(
-            f"Cannot read the configuration file {source}: {error.strerror or error}"
-        ) from error
+        raise ImproperlyConfigured(f"Cannot read the configuration file {source}: {error.strerror or error}") from error
     return read_module(source, namespace)
 
 

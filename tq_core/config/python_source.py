@@ -135,11 +135,7 @@ def _assignments(tree: ast.Module, file: str) -> dict[str, Position]:
     found = {}
     for node in ast.walk(tree):
         targets = (
-            node.targets
-            if isinstance(node, ast.Assign)
-            else [node.target]
-            if isinstance(node, ast.AnnAssign)
-            else []
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
         )
         for target in targets:
             if isinstance(target, ast.Name):

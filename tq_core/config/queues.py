@@ -248,9 +248,7 @@ def _from_mapping(options: Mapping[str, Any]) -> QueueSpec:
                 raise wrong.below(key) from None
     for key in ("queue_arguments", "binding_arguments", "consumer_arguments"):
         given[key] = _options(options, key)
-    given["bindings"] = tuple(
-        _binding(index, each) for index, each in enumerate(options.get("bindings") or ())
-    )
+    given["bindings"] = tuple(_binding(index, each) for index, each in enumerate(options.get("bindings") or ()))
     return QueueSpec(**given)
 
 

@@ -29,9 +29,7 @@ class RouteRule:
 
     def matches(self, name: str) -> bool:
         """Say whether the rule is for the task of this name."""
-        return (
-            self.pattern == name if self.expression is None else self.expression.fullmatch(name) is not None
-        )
+        return self.pattern == name if self.expression is None else self.expression.fullmatch(name) is not None
 
 
 #: A rule, or something that decides itself: a function, an object with ``route_for_task``, or its dotted

@@ -301,9 +301,7 @@ class Settings(MutableMapping[str, Any]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         defaults = {
-            name: value
-            for name, value in self.__dict__.items()
-            if isinstance(value, dict) and not self.is_set(name)
+            name: value for name, value in self.__dict__.items() if isinstance(value, dict) and not self.is_set(name)
         }
         return Settings, (), (self._layers, self._origins, self._own, self._properties, defaults)
 

@@ -85,9 +85,7 @@ def examine(
 
 def _unknown(entry: Entry, plugin_settings: Iterable[str]) -> Mistake:
     near = nearest_setting(entry.name, plugin_settings)
-    return Mistake(
-        entry.position, entry.name, f"There is no setting {entry.name!r}", "a setting", entry.name, near
-    )
+    return Mistake(entry.position, entry.name, f"There is no setting {entry.name!r}", "a setting", entry.name, near)
 
 
 def _twice(entry: Entry, name: str, first: Entry) -> Mistake:
@@ -102,15 +100,11 @@ def _wrong(entry: Entry, setting: Setting | None, wrong: WrongValue) -> Mistake:
     found = "a secret value" if secret and not is_key else shown(wrong.found)
     where = _dotted(entry.name, wrong.path)
     message = f"{where}: expected {wrong.expected}, found {found}"
-    return Mistake(
-        entry.at(wrong.path, key=is_key), entry.name, message, wrong.expected, found, wrong.nearest
-    )
+    return Mistake(entry.at(wrong.path, key=is_key), entry.name, message, wrong.expected, found, wrong.nearest)
 
 
 def _dotted(name: str, path: Iterable[Any]) -> str:
-    return name + "".join(
-        f"[{part}]" if isinstance(part, int) else f".{mask_url(str(part))}" for part in path
-    )
+    return name + "".join(f"[{part}]" if isinstance(part, int) else f".{mask_url(str(part))}" for part in path)
 
 
 def _against_schema(entry: Entry, setting: Setting | None, schema: Mapping[str, Any]) -> Iterator[Mistake]:
@@ -122,9 +116,7 @@ def _against_schema(entry: Entry, setting: Setting | None, schema: Mapping[str, 
                 yield _wrong(entry, setting, wrong)
 
 
-def _leaves(
-    error: ValidationError, above: tuple[Any, ...]
-) -> Iterator[tuple[ValidationError, tuple[Any, ...]]]:
+def _leaves(error: ValidationError, above: tuple[Any, ...]) -> Iterator[tuple[ValidationError, tuple[Any, ...]]]:
     """Yield the errors that say most: of several alternatives, those of the one whose type fits the value."""
     path = (*above, *error.relative_path)
     if error.validator in ("anyOf", "oneOf") and error.context:
@@ -144,9 +136,7 @@ def _leaves(
     yield error, path
 
 
-def _complaints(
-    error: ValidationError, path: tuple[Any, ...], setting: Setting | None
-) -> Iterator[WrongValue]:
+def _complaints(error: ValidationError, path: tuple[Any, ...], setting: Setting | None) -> Iterator[WrongValue]:
     schema = error.schema if isinstance(error.schema, dict) else {}
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
         known = tuple(schema.get("properties", ()))

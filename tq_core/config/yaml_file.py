@@ -47,9 +47,7 @@ def read_yaml(path: str | Path, environ: Mapping[str, str] | None = None) -> Sou
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = Position(name, mark.line + 1, mark.column + 1) if mark else Position(name, 1, 1)
-        return Source(
-            name, (), (Mistake(at, "", f"This is no valid YAML: {error.problem or error.context}"),)
-        )
+        return Source(name, (), (Mistake(at, "", f"This is no valid YAML: {error.problem or error.context}"),))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         summary = str(error).splitlines()[0]
         return Source(name, (), (Mistake(Position(name, 1, 1), "", f"This is no valid YAML: {summary}"),))

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tq.worker")
 
+#: Seconds a thread keeps the interpreter while another wants it.
+_SWITCH_INTERVAL = 0.0005
 #: Exit code of a runner that could not start; it is not replaced at once.
 EXIT_CANNOT_START = 70
 
@@ -88,6 +90,9 @@ def run_spawned(reference: AppReference, spec: RunnerSpec, connection: Connectio
 
 def _run(app: Celery, spec: RunnerSpec, board: Board, connection: Connection) -> None:
     _own_signals()
+    # The transport thread needs the interpreter for microseconds at a time; with Python's default of 5 ms it would wait
+    # that long for a busy task at every step of a batch.
+    sys.setswitchinterval(_SWITCH_INTERVAL)
     set_default_app(app)
     app.forget_connections()
     try:

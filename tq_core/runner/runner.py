@@ -87,8 +87,9 @@ class Runner:
             board.row(spec.number), limits, spec.node, loglevel=spec.loglevel, logfile=spec.logfile
         )
         self._revoked: set[str] = set()
-        intake = Intake(app.tasks, app.message_reader(), backend, max_deliveries=conf.task_max_deliveries,
-        revoked=self._revoked)
+        intake = Intake(
+            app.tasks, app.message_reader(), backend, max_deliveries=conf.task_max_deliveries, revoked=self._revoked
+        )
         consumer = broker.consumer(spec.queues, consumer_id=spec.consumer_id, prefetch=spec.prefetch)
         settler = Settler(app, backend, consumer.settle, hostname=spec.node, claimant=spec.consumer_id)
         reservations = Reservations(spec.slots, conf.worker_reservation_patience, spec.prefetch, total=spec.max_tasks)

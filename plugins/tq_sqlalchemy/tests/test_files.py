@@ -27,16 +27,12 @@ from tq_core.message import Message
 DONE = "2026-01-02T03:04:05.678901+00:00"
 
 
-@pytest.mark.parametrize(
-    "prefix", ["sqlite", "sqla+sqlite", "db+sqlite", "sqlalchemy+sqlite", "sqlite+pysqlite"]
-)
+@pytest.mark.parametrize("prefix", ["sqlite", "sqla+sqlite", "db+sqlite", "sqlalchemy+sqlite", "sqlite+pysqlite"])
 def test_every_spelling_of_a_url_means_the_same_file(prefix: str, tmp_path: Path) -> None:
     assert parse_address(f"{prefix}:///{tmp_path}/a.db").path == tmp_path / "a.db"
 
 
-def test_a_relative_file_is_where_the_process_was_started(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_relative_file_is_where_the_process_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert parse_address("sqlite:///rel.db").path == tmp_path / "rel.db"
 
@@ -104,9 +100,7 @@ def test_a_full_disk_is_said_to_be_full(open_broker: Callable[..., Broker]) -> N
     broker.publish([Message("b", {}, b"small")])
 
 
-def test_a_database_of_a_newer_version_is_left_alone(
-    tmp_path: Path, open_broker: Callable[..., Broker]
-) -> None:
+def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path, open_broker: Callable[..., Broker]) -> None:
     open_broker().connect(1.0)
     with sqlite3.connect(tmp_path / "tq.db") as connection:
         connection.execute("UPDATE tq_schema_version SET version = 99")
@@ -155,14 +149,11 @@ def test_tables_made_by_an_older_celery_are_read_and_written(
     with sqlite3.connect(tmp_path / "tq.db") as connection:
         connection.execute(OLD_TABLE)
         connection.execute(
-            "INSERT INTO celery_taskmeta (task_id, status, result, date_done)"
-            " VALUES ('old', 'SUCCESS', ?, ?)",
+            "INSERT INTO celery_taskmeta (task_id, status, result, date_done) VALUES ('old', 'SUCCESS', ?, ?)",
             (pickle.dumps({"sum": 3}), "2024-01-01 00:00:00.000000"),
         )
     connection.close()
-    backend = open_backend(
-        accept=("application/json", "application/x-python-serialize"), result_extended=True
-    )
+    backend = open_backend(accept=("application/json", "application/x-python-serialize"), result_extended=True)
     record = ResultRecord("new", "SUCCESS", 1, children=[[["c", None], None]], date_done=DONE)
     backend.store([record])
     found = backend.fetch(["old", "new"])

@@ -110,9 +110,7 @@ say(len(consumer.settle([Ack(taken[0].tag)], [Message("follow", {}, b"", queue="
     assert broker.depth("q").ready == 0
 
 
-def test_an_idle_process_is_woken_by_a_message_from_another(
-    url: str, open_broker: Callable[..., Broker]
-) -> None:
+def test_an_idle_process_is_woken_by_a_message_from_another(url: str, open_broker: Callable[..., Broker]) -> None:
     broker = open_broker()
     broker.connect(1.0)
     process = child(
@@ -174,12 +172,8 @@ def test_a_forked_child_inherits_no_open_database(tmp_path: Path, open_broker: C
     pid = os.fork()
     if pid == 0:
         try:
-            open_files = [
-                os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")
-            ]
-            os.write(
-                writer, b"yes" if any(name.startswith(f"{tmp_path}/tq.db") for name in open_files) else b"no"
-            )
+            open_files = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
+            os.write(writer, b"yes" if any(name.startswith(f"{tmp_path}/tq.db") for name in open_files) else b"no")
         finally:
             os._exit(0)
     os.waitpid(pid, 0)
@@ -188,13 +182,9 @@ def test_a_forked_child_inherits_no_open_database(tmp_path: Path, open_broker: C
     os.close(writer)
 
 
-def test_many_processes_may_start_on_a_file_that_does_not_exist(
-    url: str, open_broker: Callable[..., Broker]
-) -> None:
+def test_many_processes_may_start_on_a_file_that_does_not_exist(url: str, open_broker: Callable[..., Broker]) -> None:
     starters = [
-        child(
-            url, f"say('up'); sys.stdin.readline(); broker.publish([Message('m{n}', {{}}, b'', queue='q')])"
-        )
+        child(url, f"say('up'); sys.stdin.readline(); broker.publish([Message('m{n}', {{}}, b'', queue='q')])")
         for n in range(4)
     ]
     assert [heard(process) for process in starters] == ["up"] * 4
@@ -237,9 +227,7 @@ def test_a_hundred_thousand_parked_messages_are_not_looked_through(
     ]
     for statement in statements:
         plan = database.read(
-            lambda session, statement=statement: (
-                session.open().execute("EXPLAIN QUERY PLAN " + statement).fetchall()
-            )
+            lambda session, statement=statement: session.open().execute("EXPLAIN QUERY PLAN " + statement).fetchall()
         )
         assert "INDEX tq_message_" in plan[0][3]
         assert not any("TEMP B-TREE" in step[3] for step in plan)

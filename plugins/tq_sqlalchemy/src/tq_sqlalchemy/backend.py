@@ -44,19 +44,13 @@ class DatabaseBackend(Backend):
 
     capabilities = BACKEND_CAPABILITIES
 
-    def __init__(
-        self, address: Address, settings: Any, serializer: Serializer, accept: frozenset[str]
-    ) -> None:
+    def __init__(self, address: Address, settings: Any, serializer: Serializer, accept: frozenset[str]) -> None:
         self._address = address
         self._serializer = serializer
         self._accept = accept
         self._expires = _seconds(settings.get("result_expires"))
-        names, schemas = (
-            dict(settings.get(name) or {}) for name in ("database_table_names", "database_table_schemas")
-        )
-        self._task, self._group = result_tables(
-            names, schemas, extended=bool(settings.get("result_extended"))
-        )
+        names, schemas = (dict(settings.get(name) or {}) for name in ("database_table_names", "database_table_schemas"))
+        self._task, self._group = result_tables(names, schemas, extended=bool(settings.get("result_extended")))
         self._database = Database(
             address,
             unavailable=BackendUnavailable,
@@ -136,14 +130,10 @@ class DatabaseBackend(Backend):
         return self._fetch(task_ids, ready=True)
 
     def _fetch(self, task_ids: Sequence[str], *, ready: bool) -> list[ResultRecord]:
-        rows = self._database.read(
-            lambda session: self._statements.fetch(session.open(), task_ids, ready=ready)
-        )
+        rows = self._database.read(lambda session: self._statements.fetch(session.open(), task_ids, ready=ready))
         return [self._codec.record_of(row) for row in rows]
 
-    def watch(
-        self, task_ids: Sequence[str], *, timeout: float | None, interval: float = 0.5
-    ) -> Iterator[ResultRecord]:
+    def watch(self, task_ids: Sequence[str], *, timeout: float | None, interval: float = 0.5) -> Iterator[ResultRecord]:
         return self._watchers.watch(task_ids, timeout)
 
     def forget(self, task_ids: Sequence[str]) -> None:
@@ -165,9 +155,7 @@ class DatabaseBackend(Backend):
         self._database.once(lambda session: session.run(self._expire_groups, before=before).rowcount)
         total = 0
         while True:
-            gone = self._database.once(
-                lambda session: self._statements.expire(session.open(), before, EXPIRE_CHUNK)
-            )
+            gone = self._database.once(lambda session: self._statements.expire(session.open(), before, EXPIRE_CHUNK))
             total += gone
             if gone < EXPIRE_CHUNK:
                 return total

@@ -15,19 +15,15 @@ from tq_sqlalchemy.session import Database, Session
 _GROUP: sa.BindParameter[str] = sa.bindparam("chord")
 _NOW: sa.BindParameter[float] = sa.bindparam("now")
 
-_CHORD = sa.select(
-    chord.c.size, chord.c.parts, chord.c.closed, chord.c.claimant, chord.c.claimed_until
-).where(chord.c.group_id == _GROUP)
+_CHORD = sa.select(chord.c.size, chord.c.parts, chord.c.closed, chord.c.claimant, chord.c.claimed_until).where(
+    chord.c.group_id == _GROUP
+)
 _ADD = sa.insert(chord).values(
     group_id=_GROUP, size=sa.bindparam("expected"), parts=0, closed=sa.bindparam("over"), touched=_NOW
 )
-_RESIZE = (
-    sa.update(chord).where(chord.c.group_id == _GROUP).values(size=sa.bindparam("expected"), touched=_NOW)
-)
+_RESIZE = sa.update(chord).where(chord.c.group_id == _GROUP).values(size=sa.bindparam("expected"), touched=_NOW)
 _GROW = (
-    sa.update(chord)
-    .where(chord.c.group_id == _GROUP)
-    .values(parts=chord.c.parts + sa.bindparam("more"), touched=_NOW)
+    sa.update(chord).where(chord.c.group_id == _GROUP).values(parts=chord.c.parts + sa.bindparam("more"), touched=_NOW)
 )
 _CLAIM = (
     sa.update(chord)

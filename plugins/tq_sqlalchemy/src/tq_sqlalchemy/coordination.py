@@ -102,9 +102,7 @@ class DatabaseCoordination(Coordination):
 
     def release(self, key: str, owner: str) -> bool:
         return self._database.once(
-            lambda session: (
-                session.run(_LOCK_RELEASE, name=key, holder=owner, now=machine_time()).rowcount == 1
-            )
+            lambda session: session.run(_LOCK_RELEASE, name=key, holder=owner, now=machine_time()).rowcount == 1
         )
 
     def count(self, key: str, by: int, ttl: float) -> int:
@@ -112,9 +110,7 @@ class DatabaseCoordination(Coordination):
             now = machine_time()
             row = session.run(_COUNTER, name=key).fetchone()
             total: int = by + (row[0] if row is not None and row[1] > now else 0)
-            session.run(
-                _COUNTER_ADD if row is None else _COUNTER_SET, name=key, number=total, until=now + ttl
-            )
+            session.run(_COUNTER_ADD if row is None else _COUNTER_SET, name=key, number=total, until=now + ttl)
             self._sweep_sometimes(session, now)
             return total
 
@@ -167,9 +163,7 @@ class DatabaseCoordination(Coordination):
         self._database.write(work)
 
     def get(self, key: str) -> bytes | None:
-        row = self._database.read(
-            lambda session: session.run(_VALUE, name=key, now=machine_time()).fetchone()
-        )
+        row = self._database.read(lambda session: session.run(_VALUE, name=key, now=machine_time()).fetchone())
         return bytes(row[0]) if row else None
 
     def delete(self, key: str) -> bool:
@@ -182,9 +176,7 @@ class DatabaseCoordination(Coordination):
 
     def scan(self, prefix: str) -> Iterator[tuple[str, bytes]]:
         rows: list[Any] = self._database.read(
-            lambda session: session.run(
-                _VALUES, name=prefix, end=prefix + "\U0010ffff", now=machine_time()
-            ).fetchall()
+            lambda session: session.run(_VALUES, name=prefix, end=prefix + "\U0010ffff", now=machine_time()).fetchall()
         )
         for key, payload in rows:
             yield key, bytes(payload)

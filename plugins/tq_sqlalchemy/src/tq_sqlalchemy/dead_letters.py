@@ -70,9 +70,7 @@ SELECT {", ".join(_SHARED)}, {READY}, 0, 0, ? FROM tq_dead_letter
 WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id
 """
 _DROP = "DELETE FROM tq_dead_letter WHERE id IN (SELECT value FROM json_each(?))"
-_QUEUES = (
-    "SELECT queue, count(*) FROM tq_dead_letter WHERE id IN (SELECT value FROM json_each(?)) GROUP BY queue"
-)
+_QUEUES = "SELECT queue, count(*) FROM tq_dead_letter WHERE id IN (SELECT value FROM json_each(?)) GROUP BY queue"
 
 
 class Cemetery:
@@ -95,9 +93,7 @@ class Cemetery:
     def bury(self, queue: str, buried: Message, reason: str, traceback: str | None) -> str:
         """Bury a message nobody holds; return the letter's id."""
         now = time.time()
-        task_id, _, priority, _, _, _, content_type, content_encoding, properties, headers, body = row_of(
-            buried, now
-        )
+        task_id, _, priority, _, _, _, content_type, content_encoding, properties, headers, body = row_of(buried, now)
 
         def work(session: Session) -> str:
             cursor = session.run(
@@ -142,9 +138,7 @@ class Cemetery:
 
     def _page(self, queue: str | None, below: int, page: int) -> list[Any]:
         if queue is None:
-            return self._database.read(
-                lambda session: session.run(_PAGE_ALL, below=below, page=page).fetchall()
-            )
+            return self._database.read(lambda session: session.run(_PAGE_ALL, below=below, page=page).fetchall())
         return self._database.read(
             lambda session: session.run(_PAGE_QUEUE, below=below, page=page, queue=queue).fetchall()
         )

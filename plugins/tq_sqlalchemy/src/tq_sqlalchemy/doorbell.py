@@ -54,9 +54,7 @@ class Doorbell:
 
     def __init__(self, database: Path, enabled: bool = True) -> None:
         self.root = (
-            _directory_for(database)
-            if enabled and hasattr(socket, "AF_UNIX") and hasattr(os, "geteuid")
-            else None
+            _directory_for(database) if enabled and hasattr(socket, "AF_UNIX") and hasattr(os, "geteuid") else None
         )
         self._sender: socket.socket | None = None
         self._seen: dict[str, tuple[int, list[tuple[str, str]]]] = {}

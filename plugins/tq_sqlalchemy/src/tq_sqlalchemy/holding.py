@@ -24,9 +24,7 @@ WHERE +owner = ? AND state = {HELD} AND id IN (SELECT value FROM json_each(?))
 _REQUEUE = (
     sa.update(message)
     .where(message.c.id == sa.bindparam("row"))
-    .values(
-        state=READY, owner=None, turn=None, delivery_count=message.c.delivery_count - sa.bindparam("uncount")
-    )
+    .values(state=READY, owner=None, turn=None, delivery_count=message.c.delivery_count - sa.bindparam("uncount"))
 )
 _PARK = (
     sa.update(message)
@@ -78,16 +76,12 @@ class Holding:
             turns[row] = turn
             defect = None
             try:
-                read: Message | None = message_of(
-                    task_id, queue, due, kind, encoding, properties, headers, body
-                )
+                read: Message | None = message_of(task_id, queue, due, kind, encoding, properties, headers, body)
                 raw = b""
             except ValueError as error:
                 read, defect, raw = None, str(error), raw_of(headers, body)
             lost = orphaned == 1
-            deliveries.append(
-                Delivery((fence, row, turn), queue, read, defect, raw, count, count > 1 or lost, lost)
-            )
+            deliveries.append(Delivery((fence, row, turn), queue, read, defect, raw, count, count > 1 or lost, lost))
         return deliveries
 
     def begin(self, tags: Sequence[Any]) -> None:

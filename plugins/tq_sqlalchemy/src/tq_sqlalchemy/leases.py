@@ -3,7 +3,7 @@
 A consumer raises a counter, its *beats*, while it lives. Whoever receives looks at all counters about once a
 second, and a counter that stood still for the lease by the observer's own monotonic clock belongs to a dead
 consumer: no clock is compared between processes, and no setting of the wall clock matters. On the same
-machine a process that no longer exists is seen at once.
+machine a process that no longer exists is judged at the second look.
 """
 
 from __future__ import annotations
@@ -43,20 +43,14 @@ _HOLDS = (
 _RETURN_HELD = (
     sa.update(message)
     .where(message.c.owner == sa.bindparam("fence"), message.c.state == HELD)
-    .values(
-        state=READY, owner=None, turn=None, delivery_count=message.c.delivery_count - sa.bindparam("uncount")
-    )
+    .values(state=READY, owner=None, turn=None, delivery_count=message.c.delivery_count - sa.bindparam("uncount"))
 )
 _RETURN_BEGUN = (
     sa.update(message)
     .where(message.c.owner == sa.bindparam("fence"), message.c.state == BEGUN)
     .values(state=READY, owner=None, turn=None, orphaned=1)
 )
-_HAND_ON = (
-    sa.update(message)
-    .where(message.c.owner == sa.bindparam("fence"))
-    .values(owner=sa.bindparam("heir"), turn=0)
-)
+_HAND_ON = sa.update(message).where(message.c.owner == sa.bindparam("fence")).values(owner=sa.bindparam("heir"), turn=0)
 
 
 @lru_cache(maxsize=1)
@@ -144,6 +138,7 @@ class Observer:
         self._database = database
         self._lease = lease
         self._seen: dict[int, tuple[int, float]] = {}
+        self._gone: set[int] = set()
         self._looked_at = time.monotonic()
 
     def look(self) -> dict[str, int]:
@@ -156,14 +151,18 @@ class Observer:
         gap = min(now - self._looked_at, LONGEST_GAP)
         self._looked_at = now
         rows = self._database.read(lambda session: session.run(_ALL).fetchall())
-        seen, dead = {}, []
+        seen, dead, gone = {}, [], set()
         for fence, beats, machine, pid, started in rows:
             before = self._seen.get(fence)
             silent = before[1] + gap if before is not None and before[0] == beats else 0.0
             seen[fence] = (beats, silent)
-            if silent >= self._lease or (machine and machine == _machine() and _started(pid) != started):
+            if machine and machine == _machine() and _started(pid) != started:
+                gone.add(fence)
+            # A process that is gone is judged at the second look: until then its supervisor, who knows more about its
+            # end, may settle what it held.
+            if silent >= self._lease or (fence in gone and fence in self._gone):
                 dead.append((fence, beats))
-        self._seen = seen
+        self._seen, self._gone = seen, gone
         returned: dict[str, int] = {}
         for fence, beats in dead:
             for queue, count in self._fence(fence, beats).items():

@@ -200,9 +200,7 @@ chord_part = sa.Table(
 )
 
 
-def result_tables(
-    names: dict[str, str], schemas: dict[str, str], *, extended: bool
-) -> tuple[sa.Table, sa.Table]:
+def result_tables(names: dict[str, str], schemas: dict[str, str], *, extended: bool) -> tuple[sa.Table, sa.Table]:
     """Describe Celery's own two tables, in the form of 5.7.
 
     Args:

@@ -81,12 +81,8 @@ def _checked(name: str, value: Any) -> Any:
         return value
     if name == "doorbell":
         if not isinstance(value, bool):
-            raise ImproperlyConfigured(
-                f"broker_transport_options: {name} must be true or false, not {value!r}"
-            )
+            raise ImproperlyConfigured(f"broker_transport_options: {name} must be true or false, not {value!r}")
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
-        raise ImproperlyConfigured(
-            f"broker_transport_options: {name} must be a number above 0, not {value!r}"
-        )
+        raise ImproperlyConfigured(f"broker_transport_options: {name} must be a number above 0, not {value!r}")
     return int(value) if name == "dead_letter_limit" else float(value)

@@ -32,9 +32,7 @@ BROKER_CAPABILITIES = BrokerCapabilities(
     pause=True,
 )
 
-BACKEND_CAPABILITIES = BackendCapabilities(
-    push=True, groups=True, chords=True, expiry=True, coordination=True
-)
+BACKEND_CAPABILITIES = BackendCapabilities(push=True, groups=True, chords=True, expiry=True, coordination=True)
 
 info = PluginInfo(
     name="tq-sqlalchemy",

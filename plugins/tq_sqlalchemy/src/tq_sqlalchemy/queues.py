@@ -56,9 +56,7 @@ _LOOK = sa.select(
     message.c.body,
 ).where(message.c.queue == sa.bindparam("called"))
 _LOOK_READY = (
-    _LOOK.where(_in_state(READY))
-    .order_by(message.c.priority.desc(), message.c.id)
-    .limit(sa.bindparam("most"))
+    _LOOK.where(_in_state(READY)).order_by(message.c.priority.desc(), message.c.id).limit(sa.bindparam("most"))
 )
 _LOOK_PARKED = _LOOK.where(_in_state(PARKED)).order_by(message.c.due).limit(sa.bindparam("most"))
 

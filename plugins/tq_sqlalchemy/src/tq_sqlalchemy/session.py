@@ -48,9 +48,7 @@ class Session:
 
     __slots__ = ("__weakref__", "_statements", "engine", "in_use", "raw")
 
-    def __init__(
-        self, engine: sa.Engine, statements: dict[Any, tuple[str, tuple[str, ...], dict[str, Any]]]
-    ) -> None:
+    def __init__(self, engine: sa.Engine, statements: dict[Any, tuple[str, tuple[str, ...], dict[str, Any]]]) -> None:
         self.engine = engine
         self.raw: sqlite3.Connection | None = None
         self.in_use = threading.Lock()
@@ -240,9 +238,7 @@ class Database:
     def _attempt(self, session: Session, work: Callable[[Session], T], writes: bool, transaction: bool) -> T:
         turn = self._process.turn.lock if writes else None
         if turn is not None and not turn.acquire(timeout=self.busy_timeout):
-            raise self.unavailable(
-                f"{self.address} is being written by another thread for too long; try again"
-            )
+            raise self.unavailable(f"{self.address} is being written by another thread for too long; try again")
         try:
             with session.in_use:
                 if not transaction:

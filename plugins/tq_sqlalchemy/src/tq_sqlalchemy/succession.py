@@ -32,9 +32,7 @@ class DatabaseSuccession(Succession):
         self._closed = False
 
     def held(self) -> list[Delivery]:
-        rows = self._database.read(
-            lambda session: session.open().execute(_HELD, (self._holding.fence,)).fetchall()
-        )
+        rows = self._database.read(lambda session: session.open().execute(_HELD, (self._holding.fence,)).fetchall())
         deliveries: list[Delivery] = []
         for *row, queue in rows:
             deliveries += self._holding.adopt(queue, 0, [row])

@@ -78,9 +78,7 @@ class Watchers:
                     wanted = _named(heard, pending)
                     continue
                 if deadline is not None and time.monotonic() >= deadline:
-                    raise TimeoutError(
-                        f"{len(pending)} of {len(set(task_ids))} results were not ready in time"
-                    )
+                    raise TimeoutError(f"{len(pending)} of {len(set(task_ids))} results were not ready in time")
                 version = self._version()
                 if version != seen:
                     seen, wanted, look = version, list(pending), FIRST_LOOK

@@ -51,9 +51,7 @@ def make_engine(url: sa.URL, options: Mapping[str, Any]) -> sa.Engine:
         ImproperlyConfigured: SQLite is too old, or an option is not one of ``create_engine``.
     """
     if sqlite3.sqlite_version_info < OLDEST:
-        raise ImproperlyConfigured(
-            f"SQLite {sqlite3.sqlite_version} is too old: tq-sqlalchemy needs 3.35 or newer"
-        )
+        raise ImproperlyConfigured(f"SQLite {sqlite3.sqlite_version} is too old: tq-sqlalchemy needs 3.35 or newer")
     given = dict(options)
     arguments = {"check_same_thread": False, "timeout": 0.0, **dict(given.pop("connect_args", {}))}
     # Threads keep their connections themselves, so a pool's settings have nothing to say.
@@ -95,6 +93,4 @@ def explain(error: BaseException, path: Path) -> str:
     advice = next((advice for piece, advice in ADVICE if piece in text), None)
     if "unable to open" in text and not path.parent.is_dir():
         advice = f"the directory {path.parent} does not exist: create it"
-    return (
-        f"The SQLite database {path}: {advice} ({text})" if advice else f"The SQLite database {path}: {text}"
-    )
+    return f"The SQLite database {path}: {advice} ({text})" if advice else f"The SQLite database {path}: {text}"

@@ -38,8 +38,7 @@ WHERE id IN (
 
 #: The columns of a claimed row, in the order :func:`claim` returns them.
 _CLAIMED = (
-    "priority, id, delivery_count, orphaned, task_id, due, content_type, content_encoding, properties, "
-    "headers, body"
+    "priority, id, delivery_count, orphaned, task_id, due, content_type, content_encoding, properties, headers, body"
 )
 
 _CLAIM_ROWS = f"{_CLAIM} RETURNING {_CLAIMED}"
@@ -65,9 +64,7 @@ UPDATE tq_message SET state = {READY} WHERE id IN (
 
 @lru_cache(maxsize=16)
 def _insert(rows: int) -> str:
-    return (
-        f"INSERT INTO tq_message ({_COLUMNS}, delivery_count, orphaned) VALUES {', '.join([_PLACES] * rows)}"
-    )
+    return f"INSERT INTO tq_message ({_COLUMNS}, delivery_count, orphaned) VALUES {', '.join([_PLACES] * rows)}"
 
 
 def pieces(count: int, largest: int = LARGEST_INSERT) -> list[int]:

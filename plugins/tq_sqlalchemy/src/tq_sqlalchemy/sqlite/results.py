@@ -35,8 +35,7 @@ class ResultStatements:
         self._ready = f"{self._fetch} AND status IN ('SUCCESS', 'FAILURE', 'REVOKED')"
         self._forget = f"DELETE {among}"
         self._expire = (
-            f"DELETE FROM {table} WHERE id IN "
-            f"(SELECT id FROM {table} WHERE date_done < ? ORDER BY date_done LIMIT ?)"
+            f"DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE date_done < ? ORDER BY date_done LIMIT ?)"
         )
         self._insert = lru_cache(maxsize=16)(self._make_insert)
 
