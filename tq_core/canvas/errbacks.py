@@ -15,7 +15,7 @@ from tq_core.canvas.group import group
 from tq_core.canvas.signature import Signature, maybe_signature
 from tq_core.contracts.backend import ChordPart, ResultRecord
 from tq_core.errors import ChordError
-from tq_core.protocol.result import describe_exception, rebuild_exception
+from tq_core.protocol.exception import describe_exception, rebuild_exception
 from tq_core.request import Request
 from tq_core.timeutil import utc_now_text
 
@@ -94,7 +94,12 @@ def fail_unsent(app: Celery, signature: Any, error: BaseException, *, with_errba
                     called.append(errback)
                     send_errback(app, errback, _request_of(task), error, "")
     parts = [
-        (ChordPart(task.options["group_id"], task.options.get("group_index") or 0, task.id, states.FAILURE, described), task)
+        (
+            ChordPart(
+                task.options["group_id"], task.options.get("group_index") or 0, task.id, states.FAILURE, described
+            ),
+            task,
+        )
         for task in tasks
         if task.id and task.options.get("chord") and task.options.get("group_id")
     ]

@@ -52,9 +52,7 @@ class StampingVisitor:
         return {}
 
 
-def stamp(
-    sig: Signature, visitor: StampingVisitor | None, append: bool, headers: Mapping[str, Any]
-) -> None:
+def stamp(sig: Signature, visitor: StampingVisitor | None, append: bool, headers: Mapping[str, Any]) -> None:
     """Stamp a canvas, its parts and their callbacks.
 
     Args:
@@ -131,5 +129,8 @@ def _names(sig: Signature) -> Iterable[str]:
 
 
 def _united(old: Any, new: Any) -> list[Any]:
-    both = [*(old if isinstance(old, (list, tuple, set)) else [old]), *(new if isinstance(new, (list, tuple, set)) else [new])]
+    both = [
+        *(old if isinstance(old, (list, tuple, set)) else [old]),
+        *(new if isinstance(new, (list, tuple, set)) else [new]),
+    ]
     return list(dict.fromkeys(both))

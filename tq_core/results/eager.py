@@ -10,7 +10,7 @@ from tq_core import current, states
 from tq_core.canvas.errbacks import send_errback
 from tq_core.contracts.backend import ResultRecord
 from tq_core.outcome import Failed, Outcome, Rejected, Retried, Succeeded
-from tq_core.protocol.result import describe_exception
+from tq_core.protocol.exception import describe_exception
 from tq_core.request import Request
 from tq_core.results.async_result import AsyncResult
 from tq_core.timeutil import utc_now_text
