@@ -39,7 +39,9 @@ CANVASES: dict[str, Any] = {
     "chain_task_group_task": lambda c, t: c.chain(t.add.s(1, 2), c.group(t.mul.s(3), t.mul.s(4)), t.tsum.s()),
     "task_group_task_task": lambda c, t: t.add.s(1, 2) | c.group(t.mul.s(3), t.mul.s(4)) | t.tsum.s() | t.mul.s(5),
     "group_group": lambda c, t: c.group(t.add.s(1, 2), t.add.s(3, 4)) | c.group(t.tsum.s(), t.tsum.s()),
-    "group_group_task": lambda c, t: c.group(t.add.s(1, 2), t.add.s(3, 4)) | c.group(t.tsum.s(), t.tsum.s()) | t.tsum.s(),
+    "group_group_task": lambda c, t: (
+        c.group(t.add.s(1, 2), t.add.s(3, 4)) | c.group(t.tsum.s(), t.tsum.s()) | t.tsum.s()
+    ),
     "chain_single_group": lambda c, t: c.chain(t.add.s(1, 2), c.group(t.mul.s(3)), t.mul.s(5)),
     "group_or_chain": lambda c, t: c.group(t.add.s(1, 2), t.mul.s(3, 4)) | c.chain(t.tsum.s(), t.mul.s(2)),
     "chord": lambda c, t: c.chord([t.add.s(1, 2), t.add.s(3, 4)], t.tsum.s()),
@@ -48,12 +50,15 @@ CANVASES: dict[str, Any] = {
     "chord_empty": lambda c, t: c.chord([], t.tsum.s()),
     "chord_of_group": lambda c, t: c.chord(c.group(t.add.s(1, 2), t.add.s(3, 4)), t.tsum.s()),
     "chord_of_chain": lambda c, t: c.chord([c.chain(t.add.s(1, 2), t.mul.s(2)), t.add.s(3, 4)], t.tsum.s()),
-    "chord_of_chord": lambda c, t: c.chord([c.chord([t.add.s(1, 2), t.add.s(3, 4)], t.tsum.s()), t.add.s(3, 4)], t.tsum.s()),
+    "chord_of_chord": lambda c, t: c.chord(
+        [c.chord([t.add.s(1, 2), t.add.s(3, 4)], t.tsum.s()), t.add.s(3, 4)], t.tsum.s()
+    ),
     "chord_nested_group": lambda c, t: c.chord([t.add.s(1, 1), c.group(t.add.s(1, 2), t.add.s(3, 4))], t.tsum.s()),
     "chord_body_chain": lambda c, t: c.chord([t.add.s(1, 2), t.add.s(3, 4)], c.chain(t.tsum.s(), t.mul.s(2))),
     "chord_or_task": lambda c, t: c.chord([t.add.s(1, 2), t.add.s(3, 4)], t.tsum.s()) | t.mul.s(2),
-    "chord_or_chord": lambda c, t: c.chord([t.add.s(1, 2), t.add.s(3, 4)], t.tsum.s())
-    | c.chord([t.mul.s(1), t.mul.s(2)], t.tsum.s()),
+    "chord_or_chord": lambda c, t: (
+        c.chord([t.add.s(1, 2), t.add.s(3, 4)], t.tsum.s()) | c.chord([t.mul.s(1), t.mul.s(2)], t.tsum.s())
+    ),
     "task_or_chord": lambda c, t: t.add.s(1, 2) | c.chord([t.mul.s(1), t.mul.s(2)], t.tsum.s()),
     "chord_link_error": lambda c, t: _errlinked(c.chord([t.add.s(1, 2), t.add.s(3, 4)], t.tsum.s()), t.boom.s()),
     "chord_link": lambda c, t: _linked(c.chord([t.add.s(1, 2), t.add.s(3, 4)], t.tsum.s()), t.mul.s(2)),
@@ -63,10 +68,10 @@ CANVASES: dict[str, Any] = {
     "group_link": lambda c, t: _linked(c.group(t.add.s(1, 2), t.mul.s(3, 3)), t.mul.s(2)),
     "group_link_error": lambda c, t: _errlinked(c.group(t.add.s(1, 2), t.mul.s(3, 3)), t.boom.s()),
     "chain_set": lambda c, t: c.chain(t.add.s(1, 2), t.mul.s(3)).set(queue="q"),
-    "map": lambda c, t: t.tsum.map([[1, 2], [3, 4]]),
-    "starmap": lambda c, t: t.add.starmap([(1, 2), (3, 4)]),
-    "chunks": lambda c, t: t.add.chunks([(1, 2), (3, 4), (5, 6)], 2),
-    "chunks_group": lambda c, t: t.add.chunks([(1, 2), (3, 4), (5, 6)], 2).group(),
+    "map": lambda c, t: c.xmap(t.tsum.s(), [[1, 2], [3, 4]]),
+    "starmap": lambda c, t: c.xstarmap(t.add.s(), [(1, 2), (3, 4)]),
+    "chunks": lambda c, t: c.chunks(t.add.s(), [(1, 2), (3, 4), (5, 6)], 2),
+    "chunks_group": lambda c, t: c.chunks(t.add.s(), [(1, 2), (3, 4), (5, 6)], 2).group(),
     "three_deep": lambda c, t: c.group(c.group(c.group(t.add.s(1, 2)), t.add.s(3, 4)), t.add.s(5, 6)),
     "chain_ending_in_group": lambda c, t: c.chain(t.add.s(1, 2), t.mul.s(3), c.group(t.mul.s(3), t.mul.s(4))),
     "chain_starting_with_group": lambda c, t: c.chain(c.group(t.add.s(1, 2), t.add.s(1, 3)), t.tsum.s(), t.mul.s(4)),

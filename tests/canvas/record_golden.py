@@ -44,8 +44,9 @@ def main() -> None:
         tsum=app.task(tsum, name="proj.tsum", typing=False),
         boom=app.task(boom, name="proj.boom", typing=False),
     )
-    canvas = SimpleNamespace(chain=chain, group=group, chord=chord, chunks=chunks, signature=signature, xmap=xmap,
-    xstarmap=xstarmap)
+    canvas = SimpleNamespace(
+        chain=chain, group=group, chord=chord, chunks=chunks, signature=signature, xmap=xmap, xstarmap=xstarmap
+    )
     sent = []
 
     @before_task_publish.connect(weak=False)

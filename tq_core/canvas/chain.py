@@ -140,9 +140,7 @@ class chain(Signature):
 
     run = apply_async
 
-    def apply(
-        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
-    ) -> Any:
+    def apply(self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any) -> Any:
         """Run all steps in this process; a step that fails ends the chain and its result is returned."""
         steps = self.clone(args, **options).unchain_tasks()
         result: Any = None

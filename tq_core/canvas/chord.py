@@ -203,9 +203,7 @@ class chord(Signature):
             **where,
         )
 
-    def apply(
-        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
-    ) -> Any:
+    def apply(self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any) -> Any:
         """Run header and body in this process and return the body's result."""
         given = dict(kwargs or {})
         body = maybe_signature(given.pop("body", None) or self.body, self._app)

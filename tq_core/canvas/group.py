@@ -133,9 +133,7 @@ class group(Signature):
             add_to_parent=add_to_parent,
         )
 
-    def apply(
-        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
-    ) -> Any:
+    def apply(self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any) -> Any:
         """Run all members in this process and return their ``GroupResult``."""
         twin = self.clone(args, kwargs, **options)
         group_id = Place().name(twin.options)

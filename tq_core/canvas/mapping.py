@@ -60,9 +60,7 @@ class chunks(Signature):
         **options: options of the messages.
     """
 
-    def __init__(
-        self, task: Any, it: Iterable[Any], n: int, app: Celery | None = None, **options: Any
-    ) -> None:
+    def __init__(self, task: Any, it: Iterable[Any], n: int, app: Celery | None = None, **options: Any) -> None:
         wanted = maybe_signature(task, app)
         super().__init__(
             "celery.chunks",
@@ -87,9 +85,7 @@ class chunks(Signature):
         """Send the messages and return their ``GroupResult``; each member's value is a list."""
         return self.group().apply_async(**{**self.options, **options})
 
-    def apply(
-        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
-    ) -> Any:
+    def apply(self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any) -> Any:
         """Run all calls in this process."""
         return self.group().apply()
 

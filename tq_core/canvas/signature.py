@@ -212,9 +212,7 @@ class Signature(dict[str, Any]):
         """Send it with these arguments before its own and return the result's handle."""
         return self.apply_async(partial_args, partial_kwargs)
 
-    def apply(
-        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
-    ) -> Any:
+    def apply(self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any) -> Any:
         """Run it in this process as a worker would and return an ``EagerResult``."""
         merged_args, merged_kwargs, merged = self._merge(args, kwargs, options)
         return self.type.apply(merged_args, merged_kwargs, **merged)
@@ -263,9 +261,7 @@ class Signature(dict[str, Any]):
 
     # making others of it
 
-    def clone(
-        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **opts: Any
-    ) -> Any:
+    def clone(self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **opts: Any) -> Any:
         """Return a copy with arguments and options added, as a call would add them."""
         if args or kwargs or opts:
             merged_args, merged_kwargs, options = self._merge(args, kwargs, opts)
@@ -402,7 +398,9 @@ class Signature(dict[str, Any]):
 
     def election(self) -> Any:
         """Raise: workers of tq elect no runner, a task runs on exactly one of them anyway."""
-        raise NotImplementedError("Signature.election() needs Celery's gossip; use apply_async(), one worker will run it")
+        raise NotImplementedError(
+            "Signature.election() needs Celery's gossip; use apply_async(), one worker will run it"
+        )
 
     def reprcall(self, *args: Any, **kwargs: Any) -> str:
         """Return it as the call it stands for, as text."""

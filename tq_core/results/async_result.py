@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tq_core import current, states
 from tq_core.errors import IncompleteStream, TaskRevokedError
-from tq_core.protocol.result import rebuild_exception
+from tq_core.protocol.exception import rebuild_exception
 from tq_core.results import waiting
 
 if TYPE_CHECKING:
@@ -266,8 +266,9 @@ class AsyncResult:
         if record is not None:
             raise_of(record)
 
-    def then(self, callback: Callable[[Any], Any], on_error: Callable[[Any], Any] | None = None, weak: bool = False)
-    -> Any:
+    def then(
+        self, callback: Callable[[Any], Any], on_error: Callable[[Any], Any] | None = None, weak: bool = False
+    ) -> Any:
         """Call ``callback`` with this result once it is ready; waits for it.
 
         Args:
