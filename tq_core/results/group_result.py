@@ -209,8 +209,9 @@ class ResultSet:
         for leaf in self._arriving(timeout, propagate, interval, None, None):
             yield _kept_value(leaf, propagate)
 
-    def then(self, callback: Callable[[Any], Any], on_error: Callable[[Any], Any] | None = None, weak: bool = False)
-    -> Any:
+    def then(
+        self, callback: Callable[[Any], Any], on_error: Callable[[Any], Any] | None = None, weak: bool = False
+    ) -> Any:
         """Call ``callback`` with this set once all are ready, or ``on_error`` when one failed; waits for them."""
         self.join(propagate=False)
         if self.successful():
