@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from tq_core import errors
@@ -163,7 +163,7 @@ def _instance(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException
         str(error)  # one that skipped its constructor may lack what its text is made of
     except Exception:  # foreign code
         return None
-    return error if isinstance(error, BaseException) else None
+    return cast("BaseException", error) if isinstance(error, BaseException) else None
 
 
 def _made_up(module: str, name: str, args: tuple[Any, ...]) -> BaseException:
