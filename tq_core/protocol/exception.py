@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from tq_core import errors
@@ -163,13 +163,13 @@ def _instance(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException
         str(error)  # one that skipped its constructor may lack what its text is made of
     except Exception:  # foreign code
         return None
-    return cast("BaseException", error) if isinstance(error, BaseException) else None
+    return error if isinstance(error, BaseException) else None
 
 
 def _made_up(module: str, name: str, args: tuple[Any, ...]) -> BaseException:
     # A class, though made at run time: its name is what logs, tracebacks and users' tests look at.
     try:
-        kind = type(name.rpartition(".")[2] or name, (Exception,), {"__module__": module})
+        kind: type[Exception] = type(name.rpartition(".")[2] or name, (Exception,), {"__module__": module})
     except ValueError:  # a name with a NUL or a lone surrogate
         return errors.TaskError(ascii(name), *args)
     return kind(*args)
