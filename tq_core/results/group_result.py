@@ -148,9 +148,7 @@ class ResultSet:
         on_interval: Callable[[], Any] | None = None,
     ) -> list[Any]:
         """As :meth:`join`."""
-        return self.join(
-            timeout, propagate, interval, callback, no_ack, on_message, disable_sync_subtasks, on_interval
-        )
+        return self.join(timeout, propagate, interval, callback, no_ack, on_message, disable_sync_subtasks, on_interval)
 
     def join(
         self,
