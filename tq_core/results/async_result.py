@@ -329,7 +329,7 @@ class AsyncResult:
 
     def as_tuple(self) -> Any:
         """Return ``((id, parent), None)``, the form in which results travel."""
-        return ((self.id, self.parent and self.parent.as_tuple()), None)
+        return ((self.id, None if self.parent is None else self.parent.as_tuple()), None)
 
     def as_list(self) -> list[str]:
         """Return the ids of this result and those before it."""

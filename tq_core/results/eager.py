@@ -13,7 +13,7 @@ from tq_core.outcome import Failed, Outcome, Rejected, Retried, Succeeded
 from tq_core.protocol.exception import describe_exception
 from tq_core.request import Request
 from tq_core.results.async_result import AsyncResult
-from tq_core.timeutil import utc_now_text
+from tq_core.timeutil import now
 
 if TYPE_CHECKING:
     from tq_core.app import Celery
@@ -47,7 +47,7 @@ class EagerResult(AsyncResult):
     ) -> None:
         super().__init__(id, task_name=name, app=app)
         self._children = list(children)
-        self._record = ResultRecord(id, state, ret_value, traceback, date_done=utc_now_text())
+        self._record = ResultRecord(id, state, ret_value, traceback, date_done=now())
 
     @property
     def children(self) -> list[Any]:
@@ -260,7 +260,7 @@ def _store(app: Celery, request: Request, outcome: Outcome) -> None:
         return
     assert request.id is not None
     traceback = getattr(outcome, "traceback", None)
-    app.backend.store([ResultRecord(request.id, outcome.state, result, traceback, date_done=utc_now_text())])
+    app.backend.store([ResultRecord(request.id, outcome.state, result, traceback, date_done=now())])
 
 
 def _as_list(value: Any) -> list[Any] | None:

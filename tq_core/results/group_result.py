@@ -344,7 +344,7 @@ class GroupResult(ResultSet):
 
     def as_tuple(self) -> Any:
         """Return ``((id, parent), members)``, the form in which results travel."""
-        return ((self.id, self.parent and self.parent.as_tuple()), [result.as_tuple() for result in self.results])
+        return ((self.id, None if self.parent is None else self.parent.as_tuple()), [result.as_tuple() for result in self.results])
 
     def as_list(self) -> list[str]:
         """Return the ids of the members."""
