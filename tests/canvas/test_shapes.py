@@ -40,7 +40,7 @@ DIFFERENT = {
 }
 
 
-@pytest.fixture()
+@pytest.fixture
 def app() -> Any:
     made = Celery("proj", broker="memory://", backend="cache+memory://", set_as_current=False)
     yield made

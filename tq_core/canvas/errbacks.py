@@ -77,7 +77,7 @@ def fail_unsent(app: Celery, signature: Any, error: BaseException, *, with_errba
     described = describe_exception(error)
     backend = app.backend
     if backend.capabilities.stores:
-        done = now()
+        done = now().isoformat()
         records = [
             ResultRecord(task.id, states.FAILURE, described, date_done=done, group_id=task.options.get("group_id"))
             for task in tasks

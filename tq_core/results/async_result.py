@@ -372,8 +372,8 @@ class AsyncResult:
     def get_leaf(self) -> Any:
         """Return the value of the last result that followed from this one."""
         value = None
-        for _, value in self.collect():
-            pass
+        for _, found in self.collect():
+            value = found
         return value
 
     def build_graph(self, intermediate: bool = False, formatter: Any = None) -> dict[Any, list[Any]]:
