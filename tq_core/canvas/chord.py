@@ -96,7 +96,7 @@ class chord(Signature):
         """Send it with this body: ``chord(header)(body)``."""
         return self.apply_async((), {"body": body} if body is not None else {}, **options)
 
-    def apply_async(
+    def apply_async(  # type: ignore[override]  # Celery's order of parameters
         self,
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
