@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -76,8 +76,8 @@ def _platform() -> Finding:
 def _configuration(app: Celery) -> Iterator[Finding]:
     changed = len(app.conf.changes())
     yield good("configuration", f"{changed} settings differ from their defaults (tq config show --changed --origin)")
-    accepted = {app.serializers.by_name(name).content_type for name in (app.conf.accept_content or ())}
-    written = app.serializers.by_name(app.conf.task_serializer).content_type
+    accepted = {app.serializers.get(name).content_type for name in (app.conf.accept_content or ())}
+    written = app.serializers.get(app.conf.task_serializer).content_type
     if written not in accepted:
         yield problem(
             "content types",
@@ -157,7 +157,7 @@ def _health(app: Celery) -> Iterable[Finding]:
     for implementation in app.plugins.hook.tq_health_checks.get_hookimpls():
         name = implementation.plugin_name
         try:
-            answers = implementation.function(app.conf.with_defaults())
+            answers: Any = implementation.function(app.conf.with_defaults())
         except Exception as error:  # a plugin's own check may raise anything, and that is a finding
             yield problem(name, f"its health check failed: {type(error).__name__}: {error}", f"tq plugins show {name}")
             continue

@@ -53,13 +53,13 @@ def _waiting(app: Celery, broker: Broker) -> Iterator[Finding]:
             yield problem(
                 "workers",
                 f"{depth.ready} messages wait in {name!r}, a queue this application does not receive from",
-                f"Start a worker with -Q {name}, or correct task_routes: client and worker may have different settings.",
+                f"Start a worker with -Q {name}, or correct task_routes; client and worker may differ in settings.",
             )
         elif depth.oldest is not None and depth.oldest > _PATIENCE and not depth.held:
             served = False
             yield problem(
                 "workers",
-                f"{depth.ready} messages wait in {name!r}, the oldest for {depth.oldest:.0f} seconds, and nobody holds any",
+                f"{depth.ready} messages wait in {name!r}, the oldest for {depth.oldest:.0f} s, and nobody holds any",
                 "Start a worker: tq -A … worker -l info. Does the running one use the same broker?",
             )
     if served:

@@ -47,8 +47,8 @@ def _ignored(app: Celery) -> Iterator[Finding]:
 def _unreadable(app: Celery) -> Iterator[Finding]:
     conf = app.conf
     accepted = conf.result_accept_content or conf.accept_content or ()
-    written = app.serializers.by_name(conf.result_serializer).content_type
-    if written not in {app.serializers.by_name(name).content_type for name in accepted}:
+    written = app.serializers.get(conf.result_serializer).content_type
+    if written not in {app.serializers.get(name).content_type for name in accepted}:
         yield problem(
             CHECK,
             f"results are written as {written}, which result_accept_content (or accept_content) does not allow",
