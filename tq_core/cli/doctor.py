@@ -67,9 +67,9 @@ def _examine(invocation: Invocation) -> Iterator[Finding]:
 def _platform() -> Finding:
     import platform
 
-    import tq_core
+    from tq_core.worker.banner import installed_version
 
-    text = f"tq {tq_core.__version__}, Python {platform.python_version()}, {platform.platform(terse=True)}"
+    text = f"tq {installed_version()}, Python {platform.python_version()}, {platform.platform(terse=True)}"
     return good("platform", text)
 
 

@@ -26,7 +26,7 @@ def examine(app: Celery) -> Iterator[Finding]:
     if findings:
         yield from findings
     else:
-        yield good(CHECK, "no cause in the settings: results are kept, readable and in one place")
+        yield good(CHECK, "no cause in the settings of tasks and results")
     yield skipped(
         "old workers",
         "a worker started with older code or other settings takes tasks from the same queue; look for stray ones with "
