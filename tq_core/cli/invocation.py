@@ -122,9 +122,9 @@ def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
 
 def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        import tq_core
+        from tq_core.worker.banner import installed_version
 
-        click.echo(f"tq {tq_core.__version__}")
+        click.echo(f"tq {installed_version()}")
         ctx.exit()
 
 

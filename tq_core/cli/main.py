@@ -145,7 +145,7 @@ def run(arguments: Sequence[str], app: Celery | None = None) -> int:
         return _fail(str(error), code_for(error))
     except BrokenPipeError:
         # Whoever read the output has seen enough; what is left must not complain at exit.
-        sys.stdout = None  # type: ignore[assignment]  # the interpreter then flushes nothing
+        sys.stdout = None  # the interpreter then flushes nothing
         return ExitCode.FAILURE
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), ExitCode.FAILURE)
