@@ -300,8 +300,8 @@ class Worker:
         """Refuse a broker whose messages the runners, being processes, could never see."""
         if not self.app.broker.capabilities.shared:
             raise ImproperlyConfigured(
-                f"The broker {self.app.broker_address} keeps its messages inside one process, where no worker of another "
-                "process can see them; choose a broker that is shared, such as sqlite:///tasks.db"
+                f"The broker {self.app.broker_address} keeps its messages inside one process, where no "
+                "other process can see them; choose a broker that is shared, such as sqlite:///tasks.db"
             )
 
     def _start_method(self) -> str:
