@@ -28,7 +28,7 @@ def reference() -> str:
     parts = [_HEAD, _exit_codes(), "## tq\n", _help(tq, ["tq"])]
     root = click.Context(tq, info_name="tq")
     for name in COMMANDS:
-        command = Root.get_command(tq, root, name)  # type: ignore[arg-type]  # the decorator hides the group's class
+        command = Root.get_command(tq, root, name)
         if command is not None:
             parts += _pages(command, ["tq", name])
     return "\n".join(parts)
