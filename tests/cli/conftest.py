@@ -17,7 +17,7 @@ import pytest
 #: Seconds after which a test gives up; never waited for when all is well.
 PATIENCE = 60.0
 
-PROJECT = '''
+PROJECT = """
 from tq_core import Celery
 from tq_core.log import get_task_logger
 
@@ -36,7 +36,7 @@ def fail():
 def speak():
     print("printed by a task")
     logger.info("logged by a task")
-'''
+"""
 
 
 class Running:

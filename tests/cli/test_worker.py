@@ -51,6 +51,25 @@ def test_what_tasks_print_and_log_is_in_the_log_file(tq):
     assert f"INFO/ForkPoolWorker-1] proj.speak[{task_id}]: logged by a task" in text
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_full_log_disk_neither_stops_nor_silences_the_worker(tq):
+    worker = tq.start("-A", "proj", "worker", "-l", "info", "-c", "1", "-f", "/dev/full")
+    worker.wait_for("The log file /dev/full cannot be written: No space left on device")
+    worker.wait_for(r"ready\.$")
+    assert tq("-A", "proj", "call", "proj.add", "-a", "[1, 1]", "--wait", "30").stdout == "2\n"
+    worker.wait_for(r"Task proj\.add\[.*\] succeeded")
+    assert worker.stop() == 0
+
+
+def test_a_runner_in_a_fresh_process_logs_like_a_forked_one(tq):
+    worker = tq.start("-A", "proj", "worker", "-l", "info", "-c", "1", "--pool-start-method", "spawn")
+    worker.wait_for(r"ready\.$")
+    assert tq("-A", "proj", "call", "proj.speak", "--wait", "30").returncode == 0
+    worker.wait_for(r"WARNING/SpawnPoolWorker-1\] printed by a task")
+    worker.wait_for(r"proj\.speak\[.*\]: logged by a task")
+    assert worker.stop() == 0
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -105,6 +124,8 @@ def test_a_pid_file_of_a_living_process_is_respected_and_a_stale_one_replaced(tq
     second = tq("-A", "proj", "worker", "--pidfile", "worker.pid")
     assert second.returncode == ExitCode.FAILURE
     assert f"process {worker.process.pid} holds it" in second.stderr
+    in_background = tq("-A", "proj", "worker", "--pidfile", "worker.pid", "--detach")
+    assert in_background.returncode == ExitCode.FAILURE
     assert worker.stop() == 0
     assert not pidfile.exists()
 
