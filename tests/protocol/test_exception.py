@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import subprocess  # noqa: F401  # loaded, so that a lookup in it could succeed
 import sys
+import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,6 +56,17 @@ def test_nothing_but_an_exception_class_is_ever_called(module: str, name: str) -
     back = rebuild_exception({"exc_type": name, "exc_message": ["echo hello"], "exc_module": module})
     assert type(back).__name__ == name.rpartition(".")[2]
     assert type(back).__mro__[1] is Exception
+
+
+def test_a_class_that_is_no_exception_is_not_even_constructed(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    program = [sys.executable, "-c", f"open({str(made)!r}, 'w')"]
+    with warnings.catch_warnings(record=True) as seen:  # a child nobody waits for is warned about
+        warnings.simplefilter("always")
+        rebuild_exception({"exc_type": "Popen", "exc_message": [program], "exc_module": "subprocess"})
+        gc.collect()
+    assert not [warning for warning in seen if issubclass(warning.category, ResourceWarning)]
+    assert not made.exists()
 
 
 def test_a_module_is_never_imported() -> None:

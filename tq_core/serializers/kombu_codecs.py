@@ -91,7 +91,7 @@ def registered() -> list[KombuSerializer]:
 
 def installed() -> list[KombuSerializer]:
     """Return what installed distributions offer; a broken one is left out."""
-    import importlib.metadata  # slow to import, and rarely needed
+    from importlib.metadata import entry_points  # a third of the time of importing this room
 
     found = []
     for entry in importlib.metadata.entry_points(group=GROUP):
