@@ -94,7 +94,7 @@ def installed() -> list[KombuSerializer]:
     from importlib.metadata import entry_points  # a third of the time of importing this room
 
     found = []
-    for entry in importlib.metadata.entry_points(group=GROUP):
+    for entry in entry_points(group=GROUP):
         try:
             encoder, decoder, content_type, content_encoding = entry.load()
         except Exception:  # foreign code; whoever asks for this name is told that nobody offers it
