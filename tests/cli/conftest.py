@@ -22,6 +22,7 @@ from tq_core import Celery
 from tq_core.log import get_task_logger
 
 app = Celery("proj")
+app.config_from_file()
 logger = get_task_logger(__name__)
 
 @app.task(name="proj.add")
@@ -151,6 +152,5 @@ def tq(tmp_path: Path) -> Iterator[Tq]:
     made = Tq(tmp_path)
     made.write("proj.py", PROJECT)
     made.write("celeryconfig.yaml", f"broker_url: {made.url}\nresult_backend: {made.url}\n")
-    made.env["TQ_BROKER_URL"] = made.env["TQ_RESULT_BACKEND"] = made.url
     yield made
     made.close()

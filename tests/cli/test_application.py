@@ -63,7 +63,6 @@ def test_what_is_wrong_is_said_in_one_line(tq, application, says):
 
 
 def test_without_a_name_the_configuration_in_the_working_directory_is_used(tq):
-    del tq.env["TQ_BROKER_URL"], tq.env["TQ_RESULT_BACKEND"]
     tq.write("celeryconfig.yaml", f"broker_url: {tq.url}\ntask_default_queue: from-file\n")
     assert [row["queue"] for row in tq.json("queue", "list")] == ["from-file"]
 

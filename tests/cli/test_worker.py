@@ -168,3 +168,11 @@ def test_a_watched_worker_survives_a_syntax_error(tq):
     source.write_text(good)
     worker.wait_for(r"ready\.$", 2)
     assert worker.stop() == 0
+
+
+def test_a_program_may_run_the_worker_itself(tq):
+    tq.write("own.py", "from proj import app\napp.worker_main(['worker', '-l', 'info', '-c', '1'])\n")
+    tq.command = [sys.executable]
+    worker = tq.start("own.py")
+    worker.wait_for(r"ready\.$")
+    assert worker.stop() == 0
