@@ -518,6 +518,12 @@ class Celery:
 
         return signature(*args, app=self, **kwargs)
 
+    def mapping(self, kind: str, task: BaseTask, *args: Any) -> Any:
+        """Return a signature of one task over many arguments: ``xmap``, ``xstarmap`` or ``chunks``."""
+        from tq_core.canvas import mapping
+
+        return getattr(mapping, kind)(task.s(), *args, app=self)
+
     def AsyncResult(self, task_id: str, **options: Any) -> AsyncResult:
         """Return the handle of a result by id."""
         from tq_core.results.async_result import AsyncResult
@@ -569,17 +575,17 @@ class Celery:
 
         return add_to_chord(self, task, sig, lazy)
 
-    def send_errback(self, errback: Any, request: Request, error: BaseException, traceback: str) -> None:
+    def send_errback(self, errback: Any, request: Request, error: BaseException, traceback: str | None) -> None:
         """Call or send one ``link_error`` signature of a failed run."""
         from tq_core.canvas.errbacks import send_errback
 
-        send_errback(self, errback, request, error, traceback)
+        send_errback(self, errback, request, error, traceback or "")
 
-    def fail_unsent(self, signature: Any, error: BaseException) -> None:
-        """Record that a chord's body will never run."""
+    def fail_unsent(self, signature: Any, error: BaseException, *, with_errbacks: bool = True) -> None:
+        """Record that a chord's body, or the rest of a chain, will never run."""
         from tq_core.canvas.errbacks import fail_unsent
 
-        fail_unsent(self, signature, error)
+        fail_unsent(self, signature, error, with_errbacks=with_errbacks)
 
     # programs
 

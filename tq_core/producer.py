@@ -52,7 +52,8 @@ class Producer:
         self._origin = app.node
         self._conf = conf
         self._ids = _Ids()
-        self._reply_to = str(uuid.uuid4())
+        #: Where ``rpc`` results of this process go.
+        self.reply_to = str(uuid.uuid4())
         self._first_protocol = conf.task_protocol == 1
         self._templates: dict[str, dict[str, Any]] = {}
         self._bound: float = conf.broker_publish_timeout
@@ -83,6 +84,11 @@ class Producer:
         else:
             self.publish(messages, options)
         return messages[0].id
+
+    @property
+    def is_collecting(self) -> bool:
+        """True while what this thread or coroutine sends is collected."""
+        return _collected.get() is not None
 
     @contextmanager
     def collecting(self) -> Iterator[list[Message]]:
@@ -224,7 +230,7 @@ class Producer:
                 self._native_priority(priority),
                 due,
                 expiration,
-                options.get("reply_to") or self._reply_to,
+                options.get("reply_to") or self.reply_to,
                 options.get("delivery_mode") or conf.task_default_delivery_mode,
             )
             for destination in app.router.destinations(options)

@@ -200,6 +200,18 @@ class Task:
         """Return an immutable signature: results of earlier tasks are not added to its arguments."""
         return self.signature(args, kwargs, immutable=True)
 
+    def map(self, it: Any) -> Any:
+        """Return a signature that calls this task with each item, in one run."""
+        return self._bound_app().mapping("xmap", self, it)
+
+    def starmap(self, it: Any) -> Any:
+        """Return a signature that calls this task with each item's members, in one run."""
+        return self._bound_app().mapping("xstarmap", self, it)
+
+    def chunks(self, it: Any, n: int) -> Any:
+        """Return a signature that calls this task with each item's members, ``n`` items in a run."""
+        return self._bound_app().mapping("chunks", self, it, n)
+
     # inside a run
 
     @property

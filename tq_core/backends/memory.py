@@ -215,6 +215,12 @@ class MemoryBackend(Backend):
 
     # chords
 
+    def enlarge_chord(self, group_id: str, by: int) -> None:
+        """Let the chord wait for more parts."""
+        results = self._open()
+        with results.lock:
+            results.chords.enlarge(group_id, by)
+
     def open_chord(self, group_id: str, size: int) -> None:
         """Say how many parts the chord waits for."""
         results = self._open()

@@ -38,6 +38,12 @@ class MemoryChords:
             chord.size = size
             chord.deadline = deadline
 
+    def enlarge(self, group_id: str, by: int) -> None:
+        """Raise the number of parts a chord waits for."""
+        chord = self._chords.get(group_id)
+        if chord is not None and chord.size is not None:
+            chord.size += by
+
     def add(self, batch: Sequence[_Counted], claimant: str, lease: float, deadline: float) -> list[str]:
         """Record parts; return the chords that are complete and whose claim is now ``claimant``'s."""
         touched: dict[str, _Chord] = {}
@@ -50,7 +56,8 @@ class MemoryChords:
         claimed = []
         for group_id, chord in touched.items():
             complete = chord.size is not None and len(chord.parts) >= chord.size
-            if complete and not chord.closed and chord.claim_ends <= now:
+            free = chord.claim_ends <= now or chord.claimant == claimant
+            if complete and not chord.closed and free:
                 chord.claimant, chord.claim_ends = claimant, now + lease
                 claimed.append(group_id)
         return claimed

@@ -19,9 +19,7 @@ def one_publish(app: Celery) -> Iterator[None]:
     Raises:
         PublishError: not every message is known to be in the broker.
     """
-    from tq_core.producer import _collected  # the producer has no public way to ask whether somebody collects
-
-    if _collected.get() is not None:
+    if app.producer.is_collecting:
         yield
         return
     with app.producer.collecting() as messages:

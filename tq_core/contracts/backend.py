@@ -162,12 +162,17 @@ class Backend(ABC):
         """
         raise NotSupported(f"{type(self).__name__} cannot count chords")
 
+    def enlarge_chord(self, group_id: str, by: int) -> None:
+        """Let a chord wait for ``by`` more parts than before (``chords``)."""
+        raise NotSupported(f"{type(self).__name__} cannot count chords")
+
     def add_chord_parts(self, parts: Sequence[ChordPart], *, claimant: str, lease: float) -> list[str]:
         """Record parts and claim the chords they complete (``chords``).
 
         Of all callers, in all processes, exactly one at a time holds the claim of a complete chord; it sends the
         body and calls :meth:`close_chord`. If it dies first, the claim runs out after ``lease`` seconds, and the
-        next repeated part (its redelivered message) is given the claim. Once closed, a chord is never claimed again.
+        next repeated part (its redelivered message) is given the claim. A claimant that asks again is given its own
+        claim again. Once closed, a chord is never claimed again.
 
         Returns:
             ids of the groups that are complete and now claimed by ``claimant``.

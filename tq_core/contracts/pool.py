@@ -108,17 +108,17 @@ class Pool(ABC):
         """Return how many submitted jobs have not started."""
 
     @abstractmethod
-    def cancel(self, task_id: str, error: type[BaseException]) -> bool:
-        """Raise ``error`` inside a running task; False when it does not run here or cannot be cancelled."""
+    def cancel(self, job: Any, error: type[BaseException]) -> bool:
+        """Raise ``error`` inside a running job; False when it does not run here or cannot be interrupted."""
 
-    def abandon(self, task_id: str) -> Any | None:
-        """Give up a running task that cannot be interrupted and free its slot (``hard_limit``).
+    def abandon(self, job: Any) -> bool:
+        """Give up a running job that cannot be interrupted and free its slot (``hard_limit``).
 
         Returns:
-            the job, whose outcome the caller now decides and which the pool will never report; None when it
+            True when the caller now decides the job's outcome and the pool will never report it; False when it
             does not run here.
         """
-        return None
+        return False
 
     @abstractmethod
     def resize(self, slots: int) -> None:

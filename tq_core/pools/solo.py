@@ -33,7 +33,7 @@ class SoloPool(Pool):
         super().__init__(1)
         self._jobs = JobQueue()
         self._current: Any = None
-        self._interrupt: tuple[str, type[BaseException]] | None = None
+        self._interrupt: tuple[Any, type[BaseException]] | None = None
         self._interruptible = False
         self._main_thread = 0
 
@@ -67,12 +67,11 @@ class SoloPool(Pool):
         """Return how many jobs wait."""
         return self._jobs.qsize()
 
-    def cancel(self, task_id: str, error: type[BaseException]) -> bool:
-        """Interrupt the main thread if it runs this task."""
-        job = self._current
-        if job is None or job.task_id != task_id or not self._interruptible:
+    def cancel(self, job: Any, error: type[BaseException]) -> bool:
+        """Interrupt the main thread if it runs this job."""
+        if job is not self._current or not self._interruptible:
             return False
-        self._interrupt = (task_id, error)
+        self._interrupt = (job, error)
         signal.pthread_kill(self._main_thread, signal.SIGUSR1)
         return True
 
@@ -80,7 +79,7 @@ class SoloPool(Pool):
         wanted, self._interrupt = self._interrupt, None
         job = self._current
         # The task may have ended between the decision and this bytecode: then nobody is interrupted.
-        if wanted is not None and job is not None and job.task_id == wanted[0] and job.interruptible:
+        if wanted is not None and job is wanted[0] and job.interruptible:
             raise wanted[1]
 
     def resize(self, slots: int) -> None:

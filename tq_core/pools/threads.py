@@ -32,7 +32,8 @@ class ThreadPool(Pool):
         super().__init__(slots)
         self._jobs = JobQueue()
         self._changed = threading.Condition()
-        self._running: dict[str, tuple[int, Any]] = {}
+        # By job, not by task id: two deliveries of one task may run at the same time.
+        self._running: dict[int, int] = {}
         self._working: set[int] = set()
         self._stopping = False
         self._serial = itertools.count(1)
@@ -62,27 +63,26 @@ class ThreadPool(Pool):
         """Return how many jobs wait."""
         return self._jobs.qsize()
 
-    def cancel(self, task_id: str, error: type[BaseException]) -> bool:
-        """Raise ``error`` in the thread that runs this task, at its next bytecode."""
+    def cancel(self, job: Any, error: type[BaseException]) -> bool:
+        """Raise ``error`` in the thread that runs this job, at its next bytecode."""
         with self._changed:
-            found = self._running.get(task_id)
-            if found is None or not found[1].interruptible:
+            thread = self._running.get(id(job))
+            if thread is None or not job.interruptible:
                 return False
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(found[0]), ctypes.py_object(error))
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))
         return True
 
-    def abandon(self, task_id: str) -> Any | None:
-        """Give up the thread that runs this task and put a new one into its slot."""
+    def abandon(self, job: Any) -> bool:
+        """Give up the thread that runs this job and put a new one into its slot."""
         with self._changed:
-            found = self._running.pop(task_id, None)
-            if found is None:
-                return None
-            thread, job = found
+            thread = self._running.pop(id(job), None)
+            if thread is None:
+                return False
             self._working.discard(thread)
             if not self._stopping:
                 self._add_thread()
             self._changed.notify_all()
-        return job
+        return True
 
     def resize(self, slots: int) -> None:
         """Add threads, or let some end when they are next free."""
@@ -111,15 +111,14 @@ class ThreadPool(Pool):
         me = threading.get_ident()
         while (job := self._jobs.take()) is not None:
             with self._changed:
-                self._running[job.task_id] = (me, job)
+                self._running[id(job)] = me
             try:
                 outcome = self._execution.run(job)
             except BaseException as error:  # an interrupt that came a moment after its task had ended
                 outcome = self._execution.interrupted(job, error)
             with self._changed:
-                if self._running.get(job.task_id, (0, None))[0] != me:
+                if self._running.pop(id(job), None) is None:
                     return  # given up at the hard limit; another thread has this slot
-                del self._running[job.task_id]
             self._report(job, outcome)
         with self._changed:
             self._working.discard(me)

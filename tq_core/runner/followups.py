@@ -46,14 +46,20 @@ class FollowUps:
                 self._send(following, (value,), request, chain=list(rest) or None)
         return collected
 
-    def after_failure(self, job: Job, request: Request, error: BaseException) -> list[Message]:
+    def after_failure(
+        self, job: Job, request: Request, error: BaseException, traceback: str | None
+    ) -> list[Message]:
         """Return the messages that follow from a failure: the errbacks, called with the failed task's id."""
         message = job.message
         assert message is not None
-        if not message.errbacks:
+        if not message.errbacks and not message.chain:
             return []
         with self._sending_for(request) as collected:
-            self._send_errbacks(message.errbacks, request, error, "")
+            for errback in message.errbacks or ():
+                self._app.send_errback(errback, request, error, traceback)
+            for following in reversed(message.chain or ()):
+                # The rest of the chain will never run; a chord that waits for its last step must hear of it.
+                self._app.fail_unsent(following, error, with_errbacks=False)
         return collected
 
     def after_chord(self, request: Request, body: Any, parts: Sequence[ChordPart]) -> list[Message]:
@@ -77,10 +83,6 @@ class FollowUps:
         if chain:
             options["chain"] = chain
         self._app.signature(signature).apply_async(args, **options)
-
-    def _send_errbacks(self, errbacks: Any, request: Request, error: BaseException, traceback: str) -> None:
-        for errback in errbacks:
-            self._app.send_errback(errback, request, error, traceback)
 
 
 class _Sending:

@@ -77,14 +77,14 @@ class Limits:
             self._changed.wait(wait)
 
     def _strike_softly(self, job: Job) -> None:
-        if self._pool.cancel(job.task_id, SoftTimeLimitExceeded):
+        if self._pool.cancel(job, SoftTimeLimitExceeded):
             logger.warning("Soft time limit (%ss) exceeded for %s[%s]", job.soft_time_limit, job.task_name, job.task_id)
 
     def _strike(self, job: Job) -> None:
         # Interrupting comes first: a task in Python code then ends and frees its thread; one in a call that does not
         # return keeps the thread, but no longer the slot.
-        self._pool.cancel(job.task_id, TimeLimitExceeded)
-        if self._pool.abandon(job.task_id) is None:
+        self._pool.cancel(job, TimeLimitExceeded)
+        if not self._pool.abandon(job):
             return
         logger.error("Hard time limit (%ss) exceeded for %s[%s]", job.time_limit, job.task_name, job.task_id)
         error = TimeLimitExceeded(job.time_limit)

@@ -155,7 +155,9 @@ class Settler:
             batch.endings.append(ending)
         elif isinstance(outcome, Revoked):
             narration.ended(job, outcome)
-            self._record_failure(batch, job, states.REVOKED, TaskRevokedError(outcome.reason), None)
+            error = TaskRevokedError(outcome.reason)
+            batch.follow_ups += self._follow_ups.after_failure(job, self._request(job), error, None)
+            self._record_failure(batch, job, states.REVOKED, error, None)
             batch.endings.append(Ack(job.tag))
         else:
             self._decide_buried(batch, job, outcome)
@@ -176,7 +178,7 @@ class Settler:
             announce_failure(job.plan, self._request(job), outcome)
         if with_errbacks:
             request = self._request(job)
-            batch.follow_ups += self._follow_ups.after_failure(job, request, outcome.error)
+            batch.follow_ups += self._follow_ups.after_failure(job, request, outcome.error, outcome.traceback)
         self._record_failure(batch, job, states.FAILURE, outcome.error, outcome.traceback)
         if job.late and _refuses(job, outcome):
             batch.endings.append(Bury(job.tag, f"failed: {outcome.error!r}", outcome.traceback))
@@ -196,7 +198,9 @@ class Settler:
     def _decide_buried(self, batch: Batch, job: Job, outcome: Buried) -> None:
         narration.ended(job, outcome)
         if job.message is not None:
-            batch.follow_ups += self._follow_ups.after_failure(job, self._request(job), outcome.error)
+            batch.follow_ups += self._follow_ups.after_failure(
+                job, self._request(job), outcome.error, outcome.traceback
+            )
             self._record_failure(batch, job, states.FAILURE, outcome.error, outcome.traceback)
         elif job.task_id and self._backend.capabilities.stores:
             # Undecodable, but its id could be read: whoever waits for it gets an answer.
@@ -253,7 +257,12 @@ class Settler:
 
     def _add_part(self, batch: Batch, job: Job, state: str, result: Any) -> None:
         message = job.message
-        if message is not None and message.chord is not None and message.group is not None:
+        if (
+            message is not None
+            and message.chord is not None
+            and message.group is not None
+            and self._backend.capabilities.chords
+        ):
             part = ChordPart(message.group, message.group_index or 0, message.id, state, result)
             batch.parts.append((part, job))
 

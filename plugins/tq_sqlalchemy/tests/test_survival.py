@@ -133,11 +133,17 @@ def test_a_watch_is_told_of_a_result_stored_elsewhere(open_backend: Callable[...
     ours, theirs = open_backend(), open_backend()
     ours.connect(1.0)
     found: list[str] = []
-    watch = threading.Thread(
-        target=lambda: found.extend(record.task_id for record in ours.watch(["a", "b"], timeout=PATIENCE))
-    )
+    first = threading.Event()
+
+    def collect() -> None:
+        for record in ours.watch(["a", "b"], timeout=PATIENCE):
+            found.append(record.task_id)
+            first.set()
+
+    watch = threading.Thread(target=collect)
     watch.start()
     theirs.store([ResultRecord("b", "SUCCESS", 1), ResultRecord("other", "SUCCESS", 1)])
+    assert first.wait(PATIENCE)
     theirs.store([ResultRecord("a", "STARTED", 1)])
     theirs.store([ResultRecord("a", "FAILURE", {})])
     watch.join(PATIENCE)

@@ -184,6 +184,9 @@ class DatabaseBackend(Backend):
     def open_chord(self, group_id: str, size: int) -> None:
         self._chords.open(group_id, size)
 
+    def enlarge_chord(self, group_id: str, by: int) -> None:
+        self._chords.enlarge(group_id, by)
+
     def add_chord_parts(self, parts: Sequence[ChordPart], *, claimant: str, lease: float) -> list[str]:
         return self._chords.add(parts, claimant, lease)
 

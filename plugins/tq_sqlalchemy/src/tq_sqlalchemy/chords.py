@@ -22,6 +22,9 @@ _ADD = sa.insert(chord).values(
     group_id=_GROUP, size=sa.bindparam("expected"), parts=0, closed=sa.bindparam("over"), touched=_NOW
 )
 _RESIZE = sa.update(chord).where(chord.c.group_id == _GROUP).values(size=sa.bindparam("expected"), touched=_NOW)
+_ENLARGE = (
+    sa.update(chord).where(chord.c.group_id == _GROUP).values(size=chord.c.size + sa.bindparam("by"), touched=_NOW)
+)
 _GROW = (
     sa.update(chord).where(chord.c.group_id == _GROUP).values(parts=chord.c.parts + sa.bindparam("more"), touched=_NOW)
 )
@@ -71,6 +74,10 @@ class Chords:
 
         self._database.write(work)
 
+    def enlarge(self, group_id: str, by: int) -> None:
+        """Wait for so many parts more."""
+        self._database.once(lambda session: session.run(_ENLARGE, chord=group_id, by=by, now=machine_time()))
+
     def add(self, parts: Sequence[ChordPart], claimant: str, lease: float) -> list[str]:
         """Record parts; return the chords that are complete and now claimed."""
         encoded: dict[str, list[tuple[ChordPart, bytes]]] = {}
@@ -82,7 +89,7 @@ class Chords:
             return [
                 group_id
                 for group_id, members in encoded.items()
-                if _add(session, group_id, members, now)
+                if _add(session, group_id, members, claimant, now)
                 and session.run(_CLAIM, chord=group_id, who=claimant, until=now + lease).rowcount
             ]
 
@@ -117,13 +124,15 @@ class Chords:
         self._database.write(work)
 
 
-def _add(session: Session, group_id: str, members: list[tuple[ChordPart, bytes]], now: float) -> bool:
-    """Record one chord's parts; True when it is complete and nobody has the claim."""
+def _add(
+    session: Session, group_id: str, members: list[tuple[ChordPart, bytes]], claimant: str, now: float
+) -> bool:
+    """Record one chord's parts; True when it is complete and nobody else has the claim."""
     row = session.run(_CHORD, chord=group_id).fetchone()
     if row is None:
         session.run(_ADD, chord=group_id, expected=None, over=0, now=now)
         row = (None, 0, 0, None, None)
-    size, count, closed, _, claimed_until = row
+    size, count, closed, holder, claimed_until = row
     if closed:
         return False
     new = sum(
@@ -140,4 +149,4 @@ def _add(session: Session, group_id: str, members: list[tuple[ChordPart, bytes]]
     if new:
         session.run(_GROW, chord=group_id, more=new, now=now)
     complete = size is not None and count + new >= size
-    return complete and (claimed_until is None or claimed_until <= now)
+    return complete and (claimed_until is None or claimed_until <= now or holder == claimant)
