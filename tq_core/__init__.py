@@ -57,9 +57,12 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        return version("tq-core")
+        try:
+            return version("tq-core")
+        except PackageNotFoundError:  # a checkout on sys.path that was never installed
+            return "0.0.0"
     if name == "current_app":
         return importlib.import_module("tq_core.current").get_current_app()
     if name == "current_task":

@@ -105,6 +105,8 @@ class Celery:
             given["include"] = tuple(include)
         if config_source is not None:
             self.config_from_object(config_source, namespace=namespace)
+        else:
+            self._configure_from_surroundings()
         if given:
             self.conf.layer(given, origin="arguments of Celery()")
         if set_as_current:
@@ -137,6 +139,23 @@ class Celery:
                 return
             raise
         self._adopt([(Level.FILE, source)])
+
+    def _configure_from_surroundings(self) -> None:
+        """Take the settings that need not be named: ``CELERY_CONFIG_MODULE``, ``celeryconfig.yaml``, the environment.
+
+        A ``celeryconfig.py`` is not among them: Celery's applications read it only when the program says so.
+        """
+        from tq_core.config.environment import CONFIG_VARIABLE, read_environment
+        from tq_core.config.loading import read
+
+        named = os.environ.get(CONFIG_VARIABLE)
+        found = named or next((name for name in _YAML_FILES if os.path.isfile(name)), None)
+        if found is not None:
+            self.config_from_file(found)
+            return
+        source = read_environment(os.environ, {})
+        if source.entries:
+            self._adopt([(Level.ENVIRONMENT, source)])
 
     def config_from_envvar(self, variable_name: str, silent: bool = False, force: bool = False) -> bool:
         """Take settings from the module or file that an environment variable names; False when it is not set."""
@@ -198,7 +217,8 @@ class Celery:
 
     def _settings_changed(self) -> None:
         """Forget what was derived from the settings."""
-        for name in ("queues", "router", "serializers", "producer", "plugins"):
+        self.close()
+        for name in ("queues", "router", "serializers", "producer", "plugins", "_urls"):
             self.__dict__.pop(name, None)
 
     # tasks
@@ -616,6 +636,8 @@ class Celery:
         return f"<Celery {self.main or '__main__'} at {id(self):#x}>"
 
 
+#: Configuration files that every application reads which is not told otherwise, from the working directory.
+_YAML_FILES = ("celeryconfig.yaml", "celeryconfig.yml")
 #: Arguments of Celery's constructor that replace its insides; there is nothing to replace here.
 _IGNORED = frozenset({"loader", "amqp", "events", "log", "control", "tasks", "fixups", "accept_magic_kwargs"})
 #: Connections inherited over a fork. Kept for ever: collecting them could close what the parent still uses.

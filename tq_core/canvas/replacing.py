@@ -76,8 +76,7 @@ def add_to_chord(app: Celery, task: Task, sig: Any, lazy: bool) -> Any:
     request = task.request
     if not request.chord or request.group is None:
         raise ValueError("Current task is not member of any chord")
-    enlarge = getattr(app.backend, "enlarge_chord", None)
-    if enlarge is None:
+    if not app.backend.capabilities.chords:
         raise NotSupported(
             f"{type(app.backend).__name__} cannot add members to a chord that has been sent; make them members of the "
             "header, or replace the running task by a group"
@@ -86,7 +85,7 @@ def add_to_chord(app: Celery, task: Task, sig: Any, lazy: bool) -> Any:
     result = new.freeze(
         group_id=request.group, group_index=_LAST, chord=request.chord, root_id=request.root_id, parent_id=request.id
     )
-    enlarge(request.group, new.width)
+    app.backend.enlarge_chord(request.group, new.width)
     if lazy:
         return new
     new.apply_async()

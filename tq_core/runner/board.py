@@ -45,7 +45,7 @@ class BusySlot:
 
 
 class Board:
-    """Shared memory for ``runners`` runners of ``slots`` slots, in a file that only this user can open.
+    """Shared memory for ``runners`` runners of ``slots`` slots, which only this user can open.
 
     The supervisor makes one and hands its path (or, when forking, the object itself) to the runners.
     """
@@ -55,15 +55,25 @@ class Board:
         self.slots = slots
         self._runner_size = _COUNT.size + slots * _ROW
         size = max(1, runners) * self._runner_size
-        self._owner = os.getpid() if path is None else 0
-        if path is None:
+        self._handle: int | None = None
+        self._file: Path | None = None
+        if path is not None:
+            handle = os.open(path, os.O_RDWR)
+            self._memory = mmap.mmap(handle, size)
+            os.close(handle)
+        elif hasattr(os, "memfd_create"):
+            # Memory without a file: nothing is left behind, however the supervisor ends.
+            self._handle = os.memfd_create("tq-board")
+            os.ftruncate(self._handle, size)
+            self._memory = mmap.mmap(self._handle, size)
+            path = f"/proc/{os.getpid()}/fd/{self._handle}"
+        else:
             handle, path = tempfile.mkstemp(prefix="tq-board-")
             os.ftruncate(handle, size)
-        else:
-            handle = os.open(path, os.O_RDWR)
+            self._memory = mmap.mmap(handle, size)
+            os.close(handle)
+            self._file = Path(path)
         self.path = path
-        self._memory = mmap.mmap(handle, size)
-        os.close(handle)
 
     def row(self, runner: int) -> BoardRow:
         """Return the rows of one runner, for that runner to write."""
@@ -94,10 +104,13 @@ class Board:
         self._memory[start : start + self._runner_size] = bytes(self._runner_size)
 
     def close(self) -> None:
-        """Give the memory back; the process that made it also removes the file."""
+        """Give the memory back, and its file if it has one."""
         self._memory.close()
-        if self._owner == os.getpid():
-            Path(self.path).unlink(missing_ok=True)
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+        if self._file is not None:
+            self._file.unlink(missing_ok=True)
 
 
 class BoardRow:
