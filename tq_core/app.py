@@ -24,7 +24,7 @@ from tq_core.contracts.broker import Broker
 from tq_core.defaults import default_urls
 from tq_core.errors import ImproperlyConfigured
 from tq_core.plugin.manager import PluginManager
-from tq_core.producer import Producer
+from tq_core.producer import Producer, enclosing_run
 from tq_core.protocol.inspection import Limits
 from tq_core.protocol.inspection import read as read_message
 from tq_core.registry import TaskRegistry
@@ -207,7 +207,7 @@ class Celery:
     def task(self, function: Callable[..., Any], /, **options: Any) -> BaseTask: ...
 
     @overload
-    def task(self, **options: Any) -> Callable[[Callable[..., Any]], BaseTask]: ...
+    def task(self, function: None = None, /, **options: Any) -> Callable[[Callable[..., Any]], BaseTask]: ...
 
     def task(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         """Make a task of a function; usable with and without arguments.
@@ -473,7 +473,7 @@ class Celery:
 
             result: AsyncResult = apply_eagerly(self, task, args, kwargs, task_id=task_id, **options)
             return result
-        return self.producer.send(task.name, task, args or (), kwargs or {}, task_id, options)
+        return self._sent(task.name, task, args, kwargs, task_id, options)
 
     def send_task(
         self,
@@ -494,7 +494,17 @@ class Celery:
             options["countdown"] = countdown
         if eta is not None:
             options["eta"] = eta
-        return self.producer.send(name, self.tasks.get(name), args or (), kwargs or {}, task_id, options)
+        return self._sent(name, self.tasks.get(name), args, kwargs, task_id, options)
+
+    def _sent(
+        self, name: str, task: BaseTask | None, args: Any, kwargs: Any, task_id: str | None, options: Mapping[str, Any]
+    ) -> AsyncResult:
+        sent_id = self.producer.send(name, task, args or (), kwargs or {}, task_id, options)
+        result = self.AsyncResult(sent_id, task_name=name)
+        parent = enclosing_run()
+        if parent is not None and options.get("add_to_parent", True):
+            parent.add_child(result)
+        return result
 
     def apply_eagerly(self, task: BaseTask, args: Any, kwargs: Any, **options: Any) -> Any:
         """Run a task here and now; see :meth:`Task.apply`."""

@@ -169,11 +169,13 @@ class _FileHandler(WatchedFileHandler):
     def __init__(self, path: str) -> None:
         super().__init__(path, encoding="utf-8")
         self._failing = False
+        self._failed = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        was_failing, self._failing = self._failing, False
+        self._failed = False
         super().emit(record)
-        if was_failing and not self._failing:
+        if self._failing and not self._failed:
+            self._failing = False
             _say(f"The log file {self.baseFilename} can be written again")
 
     def handleError(self, record: logging.LogRecord) -> None:
@@ -181,6 +183,7 @@ class _FileHandler(WatchedFileHandler):
         if not isinstance(error, OSError):
             _report_bad_record(record)
             return
+        self._failed = True
         if not self._failing:
             self._failing = True
             _say(f"The log file {self.baseFilename} cannot be written: {error.strerror or error}")

@@ -16,7 +16,6 @@ from tq_core.errors import BrokerUnavailable, ImproperlyConfigured, PublishError
 from tq_core.message import Message
 from tq_core.protocol import task_v1, task_v2
 from tq_core.protocol.task import TaskCall
-from tq_core.results.async_result import AsyncResult
 from tq_core.retry import delays
 from tq_core.timeutil import unix_from_iso
 
@@ -68,27 +67,22 @@ class Producer:
         kwargs: Mapping[str, Any],
         task_id: str | None,
         options: Mapping[str, Any],
-    ) -> AsyncResult:
-        """Send one call and return its result's handle.
+    ) -> str:
+        """Send one call and return its task id.
 
         Raises:
             EncodeError: the arguments cannot be serialized.
             QueueNotFound: there is no such queue, and it must not be made.
             PublishError: the broker did not take the message in time.
         """
-        parent = current.running.get()
-        if parent is not None and parent.called_directly:
-            parent = _enclosing_run(parent)
+        parent = enclosing_run()
         messages = self.encode(name, task, args, kwargs, task_id, options, parent)
         collecting = _collected.get()
         if collecting is not None:
             collecting += messages
         else:
             self.publish(messages, options)
-        result = AsyncResult(messages[0].id, app=self._app, task_name=name)
-        if parent is not None and options.get("add_to_parent", True):
-            parent.add_child(result)
-        return result
+        return messages[0].id
 
     @contextmanager
     def collecting(self) -> Iterator[list[Message]]:
@@ -301,8 +295,9 @@ class _Ids:
             return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
 
 
-def _enclosing_run(request: Request | None) -> Request | None:
-    """Return the run around a task that was called like a function inside another."""
+def enclosing_run() -> Request | None:
+    """Return the run this thread or coroutine is in, looking past tasks called like functions inside it."""
+    request = current.running.get()
     while request is not None and request.called_directly:
         request = request.outer
     return request

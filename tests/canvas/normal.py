@@ -45,7 +45,7 @@ def normal_messages(sent: list[dict[str, Any]], tree: Any) -> Any:
                 "queue": message["queue"],
                 "headers": {name: headers.get(name) for name in _HEADERS},
                 "delayed": headers.get("eta") is not None,
-                "body": normal_shape(list(message["body"])),
+                "body": normal_shape([*message["body"][:2], {k: v or None for k, v in message["body"][2].items()}]),
             }
         )
     return numbered({"messages": plain, "result": tree})

@@ -35,11 +35,12 @@ DIFFERENT = {
     "group_of_group": "members of nested groups are numbered through, so that no two share an index",
     "three_deep": "members of nested groups are numbered through, so that no two share an index",
     "chord_nested_group": "the header keeps its order, so the body gets its values in that order",
+    "task_group_task_task": "what follows a chord is in its body, where Celery sends it beside the chord",
     "chord_of_chord": "add_to_parent stays at home",
 }
 
 
-@pytest.fixture()
+@pytest.fixture
 def app() -> Any:
     made = Celery("proj", broker="memory://", backend="cache+memory://", set_as_current=False)
     yield made

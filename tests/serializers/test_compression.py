@@ -24,6 +24,8 @@ def test_what_was_compressed_comes_back(name: str, data: bytes) -> None:
 @pytest.mark.parametrize("name", ["gzip", "bzip2", "lzma", "zstd", "brotli"])
 def test_kombu_reads_ours_and_is_read(name: str) -> None:
     data = b"the same on both sides " * 50
+    if name not in kombu_compression.encoders() and name not in kombu_compression._aliases:
+        pytest.skip(f"this kombu has no {name}: it wants backports.zstd")
     packed, content_type = compress(data, name)
     assert kombu_compression.decompress(packed, content_type) == data
     theirs, their_type = kombu_compression.compress(data, name)
@@ -33,7 +35,7 @@ def test_kombu_reads_ours_and_is_read(name: str) -> None:
 
 @pytest.mark.parametrize("name", CODECS)
 def test_a_bomb_stops_at_the_limit_without_its_memory(name: str) -> None:
-    bomb, content_type = compress(bytes(64 << 20), name)
+    bomb, content_type = compress(bytes(32 << 20), name)
     tracemalloc.start()
     try:
         with pytest.raises(MessageTooLarge):
@@ -41,7 +43,7 @@ def test_a_bomb_stops_at_the_limit_without_its_memory(name: str) -> None:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 8 * LIMIT + 2 * len(bomb)
+    assert peak < 16 << 20  # xz alone needs 8 MiB, its dictionary
 
 
 @pytest.mark.parametrize("name", CODECS)

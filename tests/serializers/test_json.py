@@ -126,7 +126,7 @@ Point = namedtuple("Point", "x y")
         (OwnForm(), {"own": [1, b"x"]}),
         (Point(1, 2), [1, 2]),
         (OrderedDict(a=1), {"a": 1}),
-        ({1: "a", None: "b", True: "c", 1.5: "d"}, {"1": "c", "null": "b", "1.5": "d"}),
+        ({1: "a", None: "b", False: "c", 1.5: "d"}, {"1": "a", "null": "b", "false": "c", "1.5": "d"}),
         ("\ud800", "\ud800"),
         (2**70, 2**70),
         (float("inf"), float("inf")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 from typing import Any
 
@@ -43,10 +44,8 @@ def test_a_built_in_serializer_brings_plain_values_back(name: str) -> None:
     "data", [b"", b"\x00\xff\xfe[", b"{", b"\x80\x05.", b"*", b"!!python/object:os.system 1"]
 )
 def test_malformed_data_is_a_decode_error_or_a_value(name: str, data: bytes) -> None:
-    try:
+    with contextlib.suppress(DecodeError):  # any other error fails the test
         SerializerRegistry().get(name).loads(data)
-    except DecodeError as error:
-        assert str(error)
 
 
 @pytest.mark.parametrize("name", ["json", "yaml", "msgpack", "raw"])

@@ -11,6 +11,9 @@ from tq_core.errors import Ignore, Reject, SoftTimeLimitExceeded
 
 app = Celery("project", broker=os.environ["TEST_URL"], backend=os.environ["TEST_URL"])
 
+if "TEST_BUSY_TIMEOUT" in os.environ:
+    app.conf.broker_transport_options = {"busy_timeout": float(os.environ["TEST_BUSY_TIMEOUT"])}
+
 
 def say(*words):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bell:
@@ -138,6 +141,11 @@ def ignore():
 def grow(mebibytes):
     grow.kept = bytearray(mebibytes << 20)
     return os.getpid()
+
+
+@app.task(bind=True, track_started=True)
+def tracked(self):
+    return wait_at_gate.run("tracked")
 
 
 @app.task

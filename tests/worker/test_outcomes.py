@@ -102,3 +102,16 @@ def test_an_unknown_task_is_buried_and_fails(start_worker, project):
     assert project.add.delay(1, 1).get(timeout=30) == 2
     (letter,) = project.app.broker.dead_letters()
     assert "unknown task 'project.missing'" in letter.reason
+
+
+def test_a_tracked_task_is_started_with_its_pid_and_host(worker, project, bell, open_gate):
+    result = project.tracked.delay()
+    pid = bell.wait("waiting")[0][1]
+    # The state is written while the task waits at the gate; every watcher is rung by it.
+    while result.state == "PENDING":
+        assert project.add.delay(1, 1).get(timeout=30) == 2
+    assert result.state == "STARTED"
+    assert str(result.info["pid"]) == pid
+    assert "@" in result.info["hostname"]
+    open_gate()
+    assert result.get(timeout=30) == "tracked"

@@ -141,3 +141,21 @@ def test_the_soft_limit_is_raised_inside_the_task(start_worker, project, pool):
     start_worker("-P", pool, "-c", "1").ready()
     result = project.spin.apply_async((60,), soft_time_limit=0.3)
     assert result.get(timeout=30) == "cleaned up"
+
+
+def test_autoscale_adds_runners_while_all_are_busy(start_worker, project, bell, open_gate):
+    worker = start_worker("--autoscale", "3,1").ready()
+    results = [project.wait_at_gate.delay(n) for n in range(3)]
+    pids = {words[1] for words in bell.wait("waiting", 3)}
+    assert len(pids) == 3
+    open_gate()
+    assert sorted(result.get(timeout=30) for result in results) == [0, 1, 2]
+    worker.wait_for("Scaling from 2 to 3 runners")
+
+
+def test_a_worker_refuses_a_broker_its_runners_cannot_see(start_worker, env, project):
+    env["TEST_URL"] = "memory://"
+    worker = start_worker("-c", "1")
+    assert worker.wait() != 0
+    assert "keeps its messages inside one process" in worker.text
+    assert "Traceback" not in worker.text

@@ -96,7 +96,7 @@ class chord(Signature):
         """Send it with this body: ``chord(header)(body)``."""
         return self.apply_async((), {"body": body} if body is not None else {}, **options)
 
-    def apply_async(
+    def apply_async(  # type: ignore[override]  # Celery's order of parameters
         self,
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
@@ -149,7 +149,9 @@ class chord(Signature):
         header = self._header_group().clone(sent_args, common, **merged)
         group_id = Place().name(header.options)
         header = group(header.plain_tasks(), app=self._app, task_id=group_id)
-        body_result = body._freeze(place.moved(group_id=place.group_id or group_id, parent_id=None))
+        # A body that counts towards an outer chord stays in the outer group.
+        in_group = place.group_id or (None if _group_of(body) else group_id)
+        body_result = body._freeze(place.moved(group_id=in_group, parent_id=None))
         counted = self._counted_by_backend(app)
         header_result = header._freeze(
             Place(
@@ -282,6 +284,14 @@ class chord(Signature):
         if self.body is None:
             return f"<chord without body: {self.tasks!r}>"
         return f"%({self.tasks!r}, {self.body!r})"
+
+
+def _group_of(signature: Any) -> str | None:
+    """Return the group that a frozen canvas' result belongs to, or None."""
+    while signature.kind in ("chain", "chord"):
+        signature = signature.tasks[-1] if signature.kind == "chain" else signature.body
+    group_id: str | None = signature.options.get("group_id")
+    return group_id
 
 
 def _leaves(result: Any) -> list[Any]:

@@ -17,7 +17,7 @@ from tq_core.contracts.backend import ChordPart, ResultRecord
 from tq_core.errors import ChordError
 from tq_core.protocol.exception import describe_exception, rebuild_exception
 from tq_core.request import Request
-from tq_core.timeutil import utc_now_text
+from tq_core.timeutil import now
 
 if TYPE_CHECKING:
     from tq_core.app import Celery
@@ -77,7 +77,7 @@ def fail_unsent(app: Celery, signature: Any, error: BaseException, *, with_errba
     described = describe_exception(error)
     backend = app.backend
     if backend.capabilities.stores:
-        done = utc_now_text()
+        done = now().isoformat()
         records = [
             ResultRecord(task.id, states.FAILURE, described, date_done=done, group_id=task.options.get("group_id"))
             for task in tasks

@@ -71,7 +71,7 @@ class group(Signature):
         """Send it with these arguments before each member's own."""
         return self.apply_async(partial_args, **options)
 
-    def apply_async(
+    def apply_async(  # type: ignore[override]  # Celery's order of parameters
         self,
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,

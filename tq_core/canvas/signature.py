@@ -56,7 +56,7 @@ class Signature(dict[str, Any]):
             super().__init__(task)
             return
         if isinstance(task, str):
-            name = task
+            name: str | None = task
             self._type = type
         else:
             name = None if task is None else task.name
@@ -431,23 +431,31 @@ def _rebuilt(fields: dict[str, Any]) -> Signature:
     return Signature.from_dict(fields)
 
 
-def signature(varies: Any, *args: Any, app: Celery | None = None, **kwargs: Any) -> Any:
+def signature(
+    varies: Any,
+    args: Sequence[Any] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    *,
+    app: Celery | None = None,
+    **ex: Any,
+) -> Any:
     """Return a signature.
 
     Args:
         varies: a task, a task's name, a signature (copied), or the mapping of one, as it arrives in a message.
-        *args: ``args``, ``kwargs`` and ``options`` of a new signature.
+        args, kwargs, options: of the call; added to those of a signature.
         app: the application that sends it.
-        **kwargs: see :class:`Signature`.
+        **ex: ``immutable``, ``type``, and further options.
     """
     if isinstance(varies, Signature):
-        twin = varies.clone(*args, **kwargs)
+        twin = varies.clone(args, kwargs, **{**(options or {}), **ex})
         if app is not None and twin._app is None:
             twin._app = app
         return twin
     if isinstance(varies, Mapping):
         return Signature.from_dict(varies, app=app)
-    return Signature(varies, *args, app=app, **kwargs)
+    return Signature(varies, args, kwargs, options, app=app, **ex)
 
 
 #: The name in the oldest API.

@@ -62,32 +62,18 @@ def stamp(sig: Signature, visitor: StampingVisitor | None, append: bool, headers
         headers: stamps of all parts.
     """
     given = {name: value for name, value in headers.items() if name != "stamped_headers"}
-    if sig.kind == "chain":
-        own = _asked(visitor, "on_chain_start", sig, given)
+    if sig.kind in ("chain", "group"):
+        own = _asked(visitor, f"on_{sig.kind}_start", sig, given)
         _write(sig, own, append)
         for task in sig.kwargs["tasks"]:
             stamp(task, visitor, append, own)
         if visitor is not None:
-            visitor.on_chain_end(sig, **own)
-    elif sig.kind == "group":
-        own = _asked(visitor, "on_group_start", sig, given)
-        _write(sig, own, append)
-        for task in sig.kwargs["tasks"]:
-            stamp(task, visitor, append, own)
-        if visitor is not None:
-            visitor.on_group_end(sig, **own)
+            getattr(visitor, f"on_{sig.kind}_end")(sig, **own)
     elif sig.kind == "chord":
-        own = _asked(visitor, "on_chord_header_start", sig, given)
-        for task in sig.tasks:  # type: ignore[attr-defined]  # a chord, by its kind
-            stamp(task, visitor, append, own)
-        if visitor is not None:
-            visitor.on_chord_header_end(sig, **own)
-        if sig.kwargs.get("body") is not None:
-            stamp(sig.kwargs["body"], visitor, append, _asked(visitor, "on_chord_body", sig, given))
+        _stamp_chord(sig, visitor, append, given)
     else:
-        own = _asked(visitor, "on_signature", sig, given)
-        _write(sig, own, append)
-        given = own
+        given = _asked(visitor, "on_signature", sig, given)
+        _write(sig, given, append)
     for option, moment in (("link", "on_callback"), ("link_error", "on_errback")):
         found = sig.options.get(option)
         if found:
@@ -95,6 +81,16 @@ def stamp(sig: Signature, visitor: StampingVisitor | None, append: bool, headers
             sig.options[option] = linked
             for item in linked:
                 stamp(item, visitor, append, _asked(visitor, moment, item, given))
+
+
+def _stamp_chord(sig: Any, visitor: StampingVisitor | None, append: bool, given: Mapping[str, Any]) -> None:
+    own = _asked(visitor, "on_chord_header_start", sig, given)
+    for task in sig.tasks:
+        stamp(task, visitor, append, own)
+    if visitor is not None:
+        visitor.on_chord_header_end(sig, **own)
+    if sig.body is not None:
+        stamp(sig.body, visitor, append, _asked(visitor, "on_chord_body", sig, given))
 
 
 def _asked(visitor: Any, moment: str, sig: Any, headers: Mapping[str, Any]) -> dict[str, Any]:

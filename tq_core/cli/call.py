@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-class JsonText(click.ParamType):
+class JsonText(click.ParamType):  # type: ignore[type-arg]  # generic only in newer click
     """JSON of one kind."""
 
     def __init__(self, kind: type, example: str) -> None:
@@ -35,7 +35,7 @@ class JsonText(click.ParamType):
         return found
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType):  # type: ignore[type-arg]  # generic only in newer click
     """A time in ISO 8601."""
 
     name = "iso-8601"

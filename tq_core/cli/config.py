@@ -32,9 +32,7 @@ _Result = TypeVar("_Result")
 
 
 @click.group()
-@click.option(
-    "--config", "config_name", metavar="FILE", help="File or module to read instead of celeryconfig."
-)
+@click.option("--config", "config_name", metavar="FILE", help="File or module to read instead of celeryconfig.")
 @click.pass_context
 def config(ctx: click.Context, config_name: str | None) -> None:
     """Check, show and compare configurations."""
@@ -80,9 +78,7 @@ def check(ctx: click.Context, files: tuple[str, ...]) -> None:
 @click.pass_context
 def show(ctx: click.Context, origin: bool, changed: bool, as_json: bool, names: tuple[str, ...]) -> None:
     """Print the settings NAMES, or all of them, with passwords hidden."""
-    settings = _loaded(
-        ctx, lambda: load_settings(ctx.meta.get(_CONFIG), plugin_settings=_plugin_settings(ctx))
-    )
+    settings = _loaded(ctx, lambda: load_settings(ctx.meta.get(_CONFIG), plugin_settings=_plugin_settings(ctx)))
     chosen = [_known(settings, name) for name in names] or sorted(settings)
     if changed:
         chosen = [name for name in chosen if settings.is_set(name)]

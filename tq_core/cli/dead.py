@@ -68,9 +68,7 @@ def replay(invocation: Invocation, letters: tuple[str, ...], everything: bool, q
 @click.option("--queue", metavar="NAME", help="With --all: of this queue only.")
 @click.option("-f", "--force", "--yes", is_flag=True, help="Do not ask.")
 @pass_invocation
-def drop(
-    invocation: Invocation, letters: tuple[str, ...], everything: bool, queue: str | None, force: bool
-) -> int:
+def drop(invocation: Invocation, letters: tuple[str, ...], everything: bool, queue: str | None, force: bool) -> int:
     """Delete LETTERS for good."""
     broker = invocation.connect_broker()
     chosen = _chosen(broker, letters, everything, queue)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,12 +23,20 @@ ORIGIN = "command line"
 class Invocation:
     """What is known about this run of the program. Global options may come before and after the command.
 
+    Args:
+        app: the application, where the program has it already.
+        arguments: the whole command line, without the program's name.
+
     Attributes:
         options: global options by name, those given last winning.
+        arguments: as given.
+        app_is_given: nothing was or will be looked for.
         app_path: ``module:attribute`` of the application once found; None for the default one.
     """
 
-    def __init__(self, app: Celery | None = None) -> None:
+    def __init__(self, app: Celery | None = None, arguments: Sequence[str] = ()) -> None:
+        self.arguments = tuple(arguments)
+        self.app_is_given = app is not None
         self.options: dict[str, Any] = {}
         self.app_path: str | None = None
         self._app = app
@@ -122,9 +130,9 @@ def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
 
 def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        import tq_core
+        from tq_core.worker.banner import installed_version
 
-        click.echo(f"tq {tq_core.__version__}")
+        click.echo(f"tq {installed_version()}")
         ctx.exit()
 
 

@@ -127,25 +127,31 @@ def run(arguments: Sequence[str], app: Celery | None = None) -> int:
         app: the application to use, instead of looking for one.
     """
     from tq_core.cli.exit_codes import ExitCode, code_for
+    from tq_core.config.mistake import ConfigurationInvalid
     from tq_core.errors import TQError
 
     try:
-        answer = tq.main(list(arguments), prog_name="tq", standalone_mode=False, obj=Invocation(app))
+        answer = tq.main(list(arguments), prog_name="tq", standalone_mode=False, obj=Invocation(app, arguments))
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except (click.Abort, KeyboardInterrupt):
         return _fail("Interrupted.", ExitCode.INTERRUPTED)
     except click.UsageError as error:
-        if not error.args and not error.format_message():
-            return ExitCode.USAGE
+        if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
+            click.echo(error.format_message(), err=True)
+            return int(ExitCode.USAGE)
         return _fail(_usage_text(error), ExitCode.USAGE)
     except click.ClickException as error:
         return _fail(error.format_message(), error.exit_code)
+    except ConfigurationInvalid as error:
+        # Each line begins with file:line:column, where editors look for it.
+        click.echo(str(error), err=True)
+        return int(ExitCode.CONFIGURATION)
     except TQError as error:
         return _fail(str(error), code_for(error))
     except BrokenPipeError:
         # Whoever read the output has seen enough; what is left must not complain at exit.
-        sys.stdout = None  # type: ignore[assignment]  # the interpreter then flushes nothing
+        sys.stdout = None  # the interpreter then flushes nothing
         return ExitCode.FAILURE
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), ExitCode.FAILURE)
@@ -153,11 +159,13 @@ def run(arguments: Sequence[str], app: Celery | None = None) -> int:
 
 
 def _usage_text(error: click.UsageError) -> str:
+    from tq_core.cli.application import ApplicationNotFound
+
     text = " ".join(error.format_message().split())
-    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
-        return error.format_message()
+    if isinstance(error, ApplicationNotFound):
+        return text
     where = error.ctx.command_path if error.ctx is not None else "tq"
-    return f"{where}: {text} (see {where} --help)" if type(error).__name__ != "ApplicationNotFound" else text
+    return f"{where}: {text} (see {where} --help)"
 
 
 def _fail(text: str, code: int) -> int:

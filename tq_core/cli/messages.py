@@ -40,5 +40,5 @@ def _printable(value: Any) -> Any:
     if value is None or isinstance(value, (int, float)):
         return value
     text = str(value)
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:_LONGEST + 1])
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: _LONGEST + 1])
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"

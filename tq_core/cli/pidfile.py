@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from pathlib import Path
 
 import click
@@ -60,6 +62,8 @@ class PidFile:
             pid = int(self.path.read_text().strip())
         except (OSError, ValueError):
             return None
+        if sys.platform == "win32":
+            return pid  # there, signal 0 is Ctrl-C and not a question; a stale file has to be deleted by hand
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
@@ -70,7 +74,16 @@ class PidFile:
             return None
         return pid
 
+    def hand_over(self) -> None:
+        """Write the id of this process, to which the owner of the file has forked."""
+        try:
+            self.path.write_text(f"{os.getpid()}\n")
+        except OSError as error:
+            raise click.ClickException(f"--pidfile {self.path}: {error.strerror}") from error
+
     def release(self) -> None:
         """Delete the file if it is still this process's."""
         if self.owner() == os.getpid():
-            self.path.unlink(missing_ok=True)
+            # The process may have become a user who must not delete it; the next start replaces it then.
+            with contextlib.suppress(OSError):
+                self.path.unlink(missing_ok=True)

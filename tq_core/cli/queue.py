@@ -101,9 +101,7 @@ def pause(invocation: Invocation, names: tuple[str, ...]) -> int:
     broker = invocation.connect_broker()
     for name in names:
         broker.pause(name)
-    invocation.output.rows(
-        [{"queue": name, "paused": True} for name in names], {"queue": "queue", "paused": "paused"}
-    )
+    invocation.output.rows([{"queue": name, "paused": True} for name in names], {"queue": "queue", "paused": "paused"})
     return ExitCode.OK
 
 
@@ -115,7 +113,5 @@ def resume(invocation: Invocation, names: tuple[str, ...]) -> int:
     broker = invocation.connect_broker()
     for name in names:
         broker.resume(name)
-    invocation.output.rows(
-        [{"queue": name, "paused": False} for name in names], {"queue": "queue", "paused": "paused"}
-    )
+    invocation.output.rows([{"queue": name, "paused": False} for name in names], {"queue": "queue", "paused": "paused"})
     return ExitCode.OK

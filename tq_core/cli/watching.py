@@ -7,9 +7,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import click
 
@@ -67,7 +68,7 @@ class WatchedWorker:
         finally:
             self._stop_child()
 
-    def _supervise(self, changes: Iterator[set[tuple[object, str]]]) -> int:
+    def _supervise(self, changes: Iterable[set[tuple[Any, str]]]) -> int:
         self._start_child()
         reported = False
         for changed in changes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -82,37 +81,47 @@ def worker(invocation: Invocation, **given: Any) -> int:
 
     SIGTERM or Ctrl-C: finish what runs, then end. A second time, or SIGQUIT: end at once.
     """
-    invocation.enter_workdir()
     if given["watch"]:
-        from tq_core.cli.watching import WatchedWorker, without_watch
-
-        return WatchedWorker(without_watch(sys.argv[1:]), quiet=invocation.output.quiet).run()
+        return _watch(invocation)
+    invocation.enter_workdir()
     if given["beat"]:
         invocation.output.note("Note: -B is not available yet; run `tq beat` beside the worker.")
     if given["detach"] and given["logfile"]:
         given["logfile"] = os.path.abspath(given["logfile"])
     _check_writable(given)
+    from tq_core.cli.daemon import become
+
     app = invocation.app
     invocation.set_settings(app, _settings(app, given))
     _check(app, given)
-    if given["detach"]:
-        from tq_core.cli.daemon import detach
-
-        detach(given["logfile"])
-    from tq_core.cli.daemon import become
-
-    become(given["uid"], given["gid"], given["umask"])
     pidfile = None
     if given["pidfile"]:
         from tq_core.cli.pidfile import PidFile
 
-        pidfile = PidFile(given["pidfile"])
+        # Taken before the terminal is left, so that a refusal is seen.
+        pidfile = PidFile(os.path.abspath(given["pidfile"]))
         pidfile.acquire()
+    if given["detach"]:
+        from tq_core.cli.daemon import detach
+
+        detach(given["logfile"])
+        if pidfile is not None:
+            pidfile.hand_over()
     try:
+        become(given["uid"], given["gid"], given["umask"])
         return _run(invocation, app, given)
     finally:
         if pidfile is not None:
             pidfile.release()
+
+
+def _watch(invocation: Invocation) -> int:
+    from tq_core.cli.watching import WatchedWorker, without_watch
+
+    if invocation.app_is_given:
+        raise click.UsageError("--watch starts a new process, which finds the application by -A only")
+    directory = invocation.options.get("workdir") or "."
+    return WatchedWorker(without_watch(invocation.arguments), directory, quiet=invocation.output.quiet).run()
 
 
 def _check_writable(given: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ import click
 Names: TypeAlias = tuple[str, ...]
 
 
-class LogLevel(click.ParamType):
+class LogLevel(click.ParamType):  # type: ignore[type-arg]  # generic only in newer click
     """A level by name, in any case, or by number."""
 
     name = "level"
@@ -25,7 +25,7 @@ class LogLevel(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-class Concurrency(click.ParamType):
+class Concurrency(click.ParamType):  # type: ignore[type-arg]  # generic only in newer click
     """A positive number, or ``auto``."""
 
     name = "int|auto"
@@ -44,7 +44,7 @@ class Concurrency(click.ParamType):
         return number or "auto"
 
 
-class CommaSeparated(click.ParamType):
+class CommaSeparated(click.ParamType):  # type: ignore[type-arg]  # generic only in newer click
     """Names with commas between them."""
 
     name = "a,b,…"
@@ -56,7 +56,7 @@ class CommaSeparated(click.ParamType):
         return tuple(name.strip() for name in str(value).split(",") if name.strip())
 
 
-class Autoscale(click.ParamType):
+class Autoscale(click.ParamType):  # type: ignore[type-arg]  # generic only in newer click
     """The most runners, and after a comma the fewest."""
 
     name = "max,min"

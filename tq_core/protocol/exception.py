@@ -169,7 +169,7 @@ def _instance(kind: type[BaseException], args: tuple[Any, ...]) -> BaseException
 def _made_up(module: str, name: str, args: tuple[Any, ...]) -> BaseException:
     # A class, though made at run time: its name is what logs, tracebacks and users' tests look at.
     try:
-        kind = type(name.rpartition(".")[2] or name, (Exception,), {"__module__": module})
+        kind: type[Exception] = type(name.rpartition(".")[2] or name, (Exception,), {"__module__": module})
     except ValueError:  # a name with a NUL or a lone surrogate
         return errors.TaskError(ascii(name), *args)
     return kind(*args)

@@ -329,7 +329,7 @@ class AsyncResult:
 
     def as_tuple(self) -> Any:
         """Return ``((id, parent), None)``, the form in which results travel."""
-        return ((self.id, self.parent and self.parent.as_tuple()), None)
+        return ((self.id, None if self.parent is None else self.parent.as_tuple()), None)
 
     def as_list(self) -> list[str]:
         """Return the ids of this result and those before it."""
@@ -372,8 +372,8 @@ class AsyncResult:
     def get_leaf(self) -> Any:
         """Return the value of the last result that followed from this one."""
         value = None
-        for _, value in self.collect():
-            pass
+        for _, found in self.collect():
+            value = found
         return value
 
     def build_graph(self, intermediate: bool = False, formatter: Any = None) -> dict[Any, list[Any]]:

@@ -13,7 +13,7 @@ from tq_core.outcome import Failed, Outcome, Rejected, Retried, Succeeded
 from tq_core.protocol.exception import describe_exception
 from tq_core.request import Request
 from tq_core.results.async_result import AsyncResult
-from tq_core.timeutil import utc_now_text
+from tq_core.timeutil import now
 
 if TYPE_CHECKING:
     from tq_core.app import Celery
@@ -37,7 +37,7 @@ class EagerResult(AsyncResult):
 
     def __init__(
         self,
-        id: str,  # noqa: A002 - Celery's name
+        id: str,
         ret_value: Any,
         state: str,
         traceback: str | None = None,
@@ -47,7 +47,7 @@ class EagerResult(AsyncResult):
     ) -> None:
         super().__init__(id, task_name=name, app=app)
         self._children = list(children)
-        self._record = ResultRecord(id, state, ret_value, traceback, date_done=utc_now_text())
+        self._record = ResultRecord(id, state, ret_value, traceback, date_done=now().isoformat())
 
     @property
     def children(self) -> list[Any]:
@@ -79,8 +79,8 @@ class EagerResult(AsyncResult):
         on_message: Callable[[Any], Any] | None = None,
         on_interval: Callable[[], Any] | None = None,
         disable_sync_subtasks: bool = True,
-        EXCEPTION_STATES: Any = states.EXCEPTION_STATES,  # noqa: N803 - Celery's name
-        PROPAGATE_STATES: Any = states.PROPAGATE_STATES,  # noqa: N803 - Celery's name
+        EXCEPTION_STATES: Any = states.EXCEPTION_STATES,
+        PROPAGATE_STATES: Any = states.PROPAGATE_STATES,
     ) -> Any:
         """Return the value at once, or raise the task's exception; arguments as for :meth:`AsyncResult.get`."""
         value = self.result
@@ -214,7 +214,7 @@ def _through_serializer(
     app: Celery, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], options: Mapping[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     name = options.get("serializer") or task.serializer or app.conf.task_serializer
-    serializer = app.serializers.by_name(name)
+    serializer = app.serializers.get(name)
     read_args, read_kwargs = serializer.loads(serializer.dumps([args, kwargs]))
     return tuple(read_args), dict(read_kwargs)
 
@@ -260,7 +260,7 @@ def _store(app: Celery, request: Request, outcome: Outcome) -> None:
         return
     assert request.id is not None
     traceback = getattr(outcome, "traceback", None)
-    app.backend.store([ResultRecord(request.id, outcome.state, result, traceback, date_done=utc_now_text())])
+    app.backend.store([ResultRecord(request.id, outcome.state, result, traceback, date_done=now().isoformat())])
 
 
 def _as_list(value: Any) -> list[Any] | None:

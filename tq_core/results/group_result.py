@@ -148,9 +148,7 @@ class ResultSet:
         on_interval: Callable[[], Any] | None = None,
     ) -> list[Any]:
         """As :meth:`join`."""
-        return self.join(
-            timeout, propagate, interval, callback, no_ack, on_message, disable_sync_subtasks, on_interval
-        )
+        return self.join(timeout, propagate, interval, callback, no_ack, on_message, disable_sync_subtasks, on_interval)
 
     def join(
         self,
@@ -346,7 +344,8 @@ class GroupResult(ResultSet):
 
     def as_tuple(self) -> Any:
         """Return ``((id, parent), members)``, the form in which results travel."""
-        return ((self.id, self.parent and self.parent.as_tuple()), [result.as_tuple() for result in self.results])
+        parent = None if self.parent is None else self.parent.as_tuple()
+        return ((self.id, parent), [result.as_tuple() for result in self.results])
 
     def as_list(self) -> list[str]:
         """Return the ids of the members."""
@@ -386,7 +385,7 @@ class GroupResult(ResultSet):
             return other.id == self.id and other.results == self.results and other.parent == self.parent
         return other == self.id if isinstance(other, str) else NotImplemented
 
-    def __hash__(self) -> int:
+    def __hash__(self) -> int:  # type: ignore[override]  # by id, which does not change
         return hash(self.id)
 
     def __repr__(self) -> str:

@@ -36,6 +36,9 @@ logger = logging.getLogger("tq.worker.consumer")
 #: While jobs wait or have just started, the loop turns at least this often (seconds), so that no result and no early
 #: acknowledgement is kept back longer.
 _TICK = 0.005
+#: A task that ran longer than this (seconds) is settled at once: beside its own time that costs little, and a crash
+#: then repeats little.
+_LONG = 0.001
 #: Longest sleep in seconds; a wake-up ends it at once.
 _LONGEST_SLEEP = 1.0
 
@@ -108,7 +111,9 @@ class TransportThread(threading.Thread):
         """Take the outcome of a job; called by the pool's threads."""
         job.ended = True
         self._ended.append((job, outcome))
-        if self._waiting and (self._receiving or self._pool.queued() == 0 or self._worth_a_refill()):
+        if self._waiting and (
+            self._receiving or outcome.runtime > _LONG or self._pool.queued() == 0 or self._worth_a_refill()
+        ):
             self.nudge()
 
     def drain(self) -> None:

@@ -83,7 +83,7 @@ def decompress(data: bytes, content_type: str, limit: int) -> bytes:
         raise DecodeError(f"unknown compression {content_type[:60]!r}; known are {', '.join(_names())}")
     try:
         return codec.unpack(data, limit)
-    except MessageTooLarge:
+    except DecodeError:  # MessageTooLarge is one
         raise
     except ImproperlyConfigured as error:
         raise DecodeError(str(error)) from error
@@ -191,14 +191,17 @@ def _unpack_brotli(data: bytes, limit: int) -> bytes:
     size = 0
     bounded = hasattr(decompressor, "can_accept_more_data")  # from 1.2 on the output can be limited
     step = _CHUNK if bounded else _BROTLI_SIP
-    pending = iter([data[start : start + step] for start in range(0, len(data), step)])
+    start = 0
     while not decompressor.is_finished():
-        sip = b"" if bounded and not decompressor.can_accept_more_data() else next(pending, None)
-        if sip is None:
-            break
+        sip = b""  # which asks for what it still holds
+        if start < len(data) and (not bounded or decompressor.can_accept_more_data()):
+            sip = data[start : start + step]
+            start += step
         part: bytes = (
             decompressor.process(sip, output_buffer_limit=_CHUNK) if bounded else decompressor.process(sip)
         )
+        if not part and not sip:
+            break
         size += len(part)
         if size > limit:
             raise _too_large(limit)

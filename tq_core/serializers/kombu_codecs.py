@@ -91,10 +91,10 @@ def registered() -> list[KombuSerializer]:
 
 def installed() -> list[KombuSerializer]:
     """Return what installed distributions offer; a broken one is left out."""
-    import importlib.metadata  # slow to import, and rarely needed
+    from importlib.metadata import entry_points  # a third of the time of importing this room
 
     found = []
-    for entry in importlib.metadata.entry_points(group=GROUP):
+    for entry in entry_points(group=GROUP):
         try:
             encoder, decoder, content_type, content_encoding = entry.load()
         except Exception:  # foreign code; whoever asks for this name is told that nobody offers it

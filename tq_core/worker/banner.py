@@ -5,10 +5,21 @@ from __future__ import annotations
 import logging
 import platform
 from datetime import datetime
+from importlib.metadata import PackageNotFoundError
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tq_core.worker.worker import Worker
+
+
+def installed_version() -> str:
+    """Return the version of the installed distribution; a bare checkout has none."""
+    import tq_core
+
+    try:
+        return str(tq_core.__version__)
+    except PackageNotFoundError:
+        return "(not installed)"
 
 
 def banner(worker: Worker) -> str:
@@ -17,8 +28,6 @@ def banner(worker: Worker) -> str:
     Args:
         worker: about to start. At log level INFO and below its tasks are listed.
     """
-    import tq_core
-
     app, options, layout = worker.app, worker.options, worker.layout
     slots = layout.processes * layout.slots
     concurrency = f"{slots} ({worker.pool_name})"
@@ -29,7 +38,7 @@ def banner(worker: Worker) -> str:
     events = options.task_events if options.task_events is not None else app.conf.worker_send_task_events
     lines = [
         "",
-        f" {worker.hostname}  tq {tq_core.__version__}",
+        f" {worker.hostname}  tq {installed_version()}",
         f" {platform.platform(terse=True)}, Python {platform.python_version()}, {datetime.now():%Y-%m-%d %H:%M:%S}",
         "",
         " [config]",

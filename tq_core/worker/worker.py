@@ -21,6 +21,7 @@ from tq_core.runner.board import Board
 from tq_core.runner.entry import EXIT_CANNOT_START, AppReference
 from tq_core.runner.runner import RunnerSpec
 from tq_core.worker.aftermath import Aftermath, Death
+from tq_core.worker.autoscale import Autoscaler
 from tq_core.worker.banner import banner
 from tq_core.worker.options import WorkerOptions, concurrency_of, node_name
 from tq_core.worker.processes import Launcher, RunnerProcess
@@ -68,10 +69,12 @@ class Worker:
             raise ImproperlyConfigured(
                 f"start method {self.start_method!r} needs an application that can be imported; use -A"
             )
+        self._refuse_private_broker()
         self._desk = SignalDesk()
         self._runners: list[RunnerProcess] = []
         self._deaths: list[Death] = []
-        self._wanted = self.layout.processes
+        self._autoscaler = Autoscaler(*options.autoscale) if options.autoscale else None
+        self._wanted = self._autoscaler.fewest if self._autoscaler else self.layout.processes
         self._announced = False
         self._stopping: str | None = None
         self._replace_at = 0.0
@@ -110,6 +113,7 @@ class Worker:
             self._obey()
             self._bury_the_dead()
             self._enforce_limits()
+            self._scale()
             if self._stopping and not self._runners and not self._deaths:
                 return
 
@@ -270,6 +274,19 @@ class Worker:
                     runner.overdue_task = (slot.task_id, round(slot.deadline - slot.started, 3))
                     runner.process.kill()
 
+    def _scale(self) -> None:
+        """Follow the load, where the worker was told to."""
+        if self._autoscaler is None or self._stopping:
+            return
+        serving = [r for r in self._runners if r.ready and not r.draining]
+        if len(serving) < self._wanted:
+            return  # the last decision is still being carried out
+        busy = sum(len(self._board.busy(r.number)) >= self.layout.slots for r in serving)
+        wanted = self._autoscaler.wanted(self._wanted, busy)
+        if wanted != self._wanted:
+            logger.info("Scaling from %d to %d runners", self._wanted, wanted)
+            self._wanted = wanted
+
     def _kill_all(self) -> None:
         for runner in self._runners:
             runner.process.kill()
@@ -278,6 +295,14 @@ class Worker:
         self._bury_the_dead()
 
     # making
+
+    def _refuse_private_broker(self) -> None:
+        """Refuse a broker whose messages the runners, being processes, could never see."""
+        if not self.app.broker.capabilities.shared:
+            raise ImproperlyConfigured(
+                f"The broker {self.app.broker_address} keeps its messages inside one process, where no "
+                "other process can see them; choose a broker that is shared, such as sqlite:///tasks.db"
+            )
 
     def _start_method(self) -> str:
         asked = self.options.start_method or self.app.conf.worker_pool_start_method or "fork"

@@ -1,0 +1,36 @@
+"""``tq demo``."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+
+def test_the_demonstration_finds_what_there_is_and_leaves_nothing_behind(tq):
+    tq.env["TMPDIR"] = str(tq.directory / "tmp")
+    Path(tq.env["TMPDIR"]).mkdir()
+    report = tq.json("demo", "--limit", "40", "-c", "2")
+    assert report["agrees"]
+    assert report["files"] == 40
+    assert report["retried"] == "succeeded at attempt 3"
+    assert report["failed"]["state"] == "FAILURE"
+    assert "ZeroDivisionError" in report["failed"]["traceback"]
+    assert not list(Path(tq.env["TMPDIR"]).glob("tq-demo-*"))
+
+
+def test_without_a_terminal_it_speaks_in_plain_lines(tq):
+    done = tq("demo", "--limit", "5", "-c", "1")
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "ZeroDivisionError: division by zero" in done.stdout
+    assert "tasks per second" in done.stdout
+
+
+def test_an_interrupted_demonstration_stops_its_worker_and_cleans_up(tq):
+    tq.env["TMPDIR"] = str(tq.directory / "tmp")
+    Path(tq.env["TMPDIR"]).mkdir()
+    demo = tq.start("demo")
+    demo.wait_for("Starting a worker")
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.process.wait(30) == 130
+    assert not list(Path(tq.env["TMPDIR"]).glob("tq-demo-*"))
