@@ -36,7 +36,7 @@ plugins_prefer:
 """
 
 TASKS = """\
-from tq_core import Celery, current_task
+from tq_core import Celery
 
 app = Celery("tasks")
 app.config_from_file()
@@ -47,12 +47,11 @@ def shout(words):
     return words.upper()
 
 
-@app.task
-def how_it_came():
+@app.task(bind=True)
+def how_it_came(self):
     import threading
 
-    request = current_task.request
-    return [request.delivery_info["routing_key"], threading.current_thread() is threading.main_thread()]
+    return [self.request.delivery_info["routing_key"], threading.current_thread() is threading.main_thread()]
 
 
 @app.task
@@ -117,6 +116,12 @@ def test_the_worker_says_what_it_uses(worker: Worker, project: Environment) -> N
     assert "concurrency: 1 (inline)\n" in worker.text
 
 
+def test_what_yaml_switches_off_is_not_imported(project: Environment) -> None:
+    done = project.call("-c", "import sys, tasks; sys.exit('sample_disabled' in sys.modules)")
+    assert "sample-disabled" not in done.stderr
+    assert "plugins_prefer" not in done.stderr
+
+
 def test_a_call_from_another_process_is_answered(worker: Worker, project: Environment) -> None:
     answers = project.run("""
 import tasks
@@ -170,7 +175,7 @@ def test_the_configuration_knows_the_settings_of_plugins(project: Environment, t
     assert project.run("import tasks\nshow(tasks.app.conf.shelf_height)") == 5
     (tmp_path / "celeryconfig.yaml").write_text("shelf_height: none at all\n")
     done = replace(project, cwd=tmp_path).call("-m", "tq_core.cli.main", "worker")
-    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.returncode == 3, done.stdout + done.stderr
     assert "celeryconfig.yaml:1:15" in done.stderr
     assert "shelf_height" in done.stderr
 

@@ -40,15 +40,17 @@ def tq_backend(request):
             return self._root / quote(task_id, safe="")
 
         def store(self, records):
-            batch = [(r.task_id, request.serializer.dumps(asdict(r))) for r in records]
+            batch = [(r, request.serializer.dumps(asdict(r))) for r in records]
             done = {i for i, r in self.fetch([r.task_id for r in records]).items() if r.state == SUCCESS}
             try:
                 self._root.mkdir(parents=True, exist_ok=True)
-                for task_id, data in batch:
-                    if task_id not in done:
+                for record, data in batch:
+                    if record.task_id not in done:
                         written = self._root / f".{os.getpid()}-{next(serials)}"
                         written.write_bytes(data)
-                        written.replace(self._file(task_id))
+                        written.replace(self._file(record.task_id))
+                        if record.state == SUCCESS:
+                            done.add(record.task_id)
             except OSError as error:
                 raise BackendUnavailable(f"The shelf {self._root} cannot be used: {error.strerror}") from error
 
