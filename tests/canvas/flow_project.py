@@ -28,24 +28,6 @@ def fail(*args):
     raise ValueError("broken on purpose")
 
 
-@app.task
-def note(key, value=None):
-    """Write a file; what was called is seen by its name."""
-    with open(os.path.join(os.environ["TEST_NOTES"], key), "w") as file:
-        file.write(str(value))
-    return value
-
-
-@app.task
-def noted_errback(task_id):
-    note.run(f"errback-{task_id}", task_id)
-
-
-@app.task
-def rich_errback(request, error, traceback):
-    note.run(f"rich-{request.id}", repr(error))
-
-
 @app.task(bind=True)
 def replaced_by_group(self, x):
     raise self.replace(group(add.s(x, 1), add.s(x, 2)))

@@ -23,7 +23,7 @@ PATIENCE = 30.0
 def flow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The project's module, with a worker that runs its tasks."""
     directory = tmp_path_factory.mktemp("flow")
-    added = {"TEST_URL": f"sqlite:///{directory / 'queue.db'}", "TEST_NOTES": str(directory)}
+    added = {"TEST_URL": f"sqlite:///{directory / 'queue.db'}"}
     (directory / "flow_project.py").write_text(PROJECT.read_text())
     with pytest.MonkeyPatch.context() as patch, (directory / "worker.log").open("w") as log:
         for name, value in added.items():
@@ -34,14 +34,16 @@ def flow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         module = importlib.util.module_from_spec(spec)
         patch.setitem(sys.modules, "flow_project", module)
         spec.loader.exec_module(module)
-        command = [sys.executable, "-m", "tq_core.cli.main", "-A", "flow_project", "worker", "-P", "threads", "-c", "2"]
+        command = [sys.executable, "-m", "tq_core.cli.main", "-A", "flow_project", "worker", "-P", "prefork", "-c", "2"]
         worker = subprocess.Popen(command, cwd=directory, env=dict(os.environ), stdout=log, stderr=log)
-        module.notes = directory
         try:
             yield module
         finally:
             worker.terminate()
-            worker.wait(PATIENCE)
+            try:
+                worker.wait(PATIENCE)
+            finally:
+                worker.kill()
             module.app.close()
 
 
@@ -168,6 +170,17 @@ def test_a_link_gets_the_result(flow: Any) -> None:
     assert result.get(timeout=PATIENCE) == 3
     assert result.children[0].get(timeout=PATIENCE) == 13
     assert [value for _, value in result.collect(timeout=PATIENCE)] == [3, 13]
+
+
+def test_an_errback_of_one_argument_is_sent_the_id(flow: Any) -> None:
+    result = flow.fail.apply_async(link_error=flow.identity.s().set(task_id="the-errback"))
+    assert flow.app.AsyncResult("the-errback").get(timeout=PATIENCE) == result.id
+
+
+def test_the_errbacks_of_a_body_that_cannot_run_are_sent(flow: Any) -> None:
+    body = flow.tsum.s().on_error(flow.identity.s().set(task_id="errback-of-body"))
+    result = chord([flow.add.s(1, 1), flow.fail.s()], body).delay()
+    assert flow.app.AsyncResult("errback-of-body").get(timeout=PATIENCE) == result.id
 
 
 def test_the_built_in_ping_answers(flow: Any) -> None:

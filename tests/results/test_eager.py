@@ -25,7 +25,7 @@ def add(app: Celery) -> Any:
 
 @pytest.fixture
 def tsum(app: Celery) -> Any:
-    return app.task(lambda values: sum(values), name="tsum")
+    return app.task(sum, name="tsum")
 
 
 def test_apply_returns_a_ready_result(add: Any) -> None:
@@ -86,7 +86,7 @@ def test_an_errback_of_three_arguments_gets_request_error_and_traceback(app: Cel
 
 def test_an_errback_of_one_argument_gets_the_id(app: Celery, add: Any) -> None:
     seen: list[Any] = []
-    errback = app.task(lambda task_id: seen.append(task_id), name="plain")
+    errback = app.task(lambda task_id: seen.append(str(task_id)), name="plain")
     result = add.apply((1, "x"), link_error=errback.s())
     assert seen == [result.id]
 
