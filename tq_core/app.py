@@ -12,6 +12,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, overload
 
@@ -34,6 +35,7 @@ from tq_core.serializers.registry import SerializerRegistry
 from tq_core.task import Task as BaseTask
 
 if TYPE_CHECKING:
+    from tq_core.config.source import Source
     from tq_core.message import Message
     from tq_core.protocol.task import TaskMessage
     from tq_core.request import Request
@@ -187,10 +189,22 @@ class Celery:
 
         found = name if name is not None else discover(os.environ)
         sources = [] if found is None else [(Level.FILE, read(found))]
+        self._choose_plugins([*sources, (Level.ENVIRONMENT, read_environment(os.environ))])
         schema = self.plugins.settings_schema()
         self.conf.declare(schema)
         self._adopt([*sources, (Level.ENVIRONMENT, read_environment(os.environ, schema))], schema)
         return found
+
+    def _choose_plugins(self, sources: Iterable[tuple[Level, Source]]) -> None:
+        """Take the settings that say which plugins may be imported, before any is asked for its settings."""
+        from tq_core.config.validation import examine
+
+        for level, source in sources:
+            entries = tuple(entry for entry in source.entries if entry.name.lower() in _PLUGIN_CHOICE)
+            # What is wrong with them is said when everything is examined.
+            values, origins, _ = examine(replace(source, entries=entries))
+            self.conf.adopt_layer(values, origins, level)
+        self._settings_changed()
 
     def _adopt(self, sources: Iterable[tuple[Level, Any]], schema: Mapping[str, Any] | None = None) -> None:
         """Take the settings of some sources, or raise with every mistake in any of them."""
@@ -640,6 +654,8 @@ class Celery:
 _YAML_FILES = ("celeryconfig.yaml", "celeryconfig.yml")
 #: Arguments of Celery's constructor that replace its insides; there is nothing to replace here.
 _IGNORED = frozenset({"loader", "amqp", "events", "log", "control", "tasks", "fixups", "accept_magic_kwargs"})
+#: Settings that decide which plugins are imported.
+_PLUGIN_CHOICE = frozenset({"plugins_disabled", "plugins_prefer"})
 #: Connections inherited over a fork. Kept for ever: collecting them could close what the parent still uses.
 _inherited: list[Any] = []
 

@@ -26,10 +26,30 @@ class Environment:
 
     def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run Python with these arguments."""
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
         return subprocess.run(
-            [self.python, *arguments], capture_output=True, text=True, env=clean, cwd=self.cwd, check=False
+            [self.python, *arguments],
+            capture_output=True,
+            text=True,
+            env=self._variables(),
+            cwd=self.cwd,
+            check=False,
         )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start Python with these arguments, its two outputs in one pipe."""
+        return subprocess.Popen(
+            [self.python, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=self._variables(),
+            cwd=self.cwd,
+        )
+
+    @staticmethod
+    def _variables() -> dict[str, str]:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        return {**clean, "PYTHONUNBUFFERED": "1"}
 
     def run(self, program: str) -> Any:
         """Run a program and return the JSON it printed."""
