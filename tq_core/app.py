@@ -137,6 +137,11 @@ class Celery:
         try:
             source = read(obj, namespace=namespace or "")
         except ImportError:
+            # ``config_from_object("celeryconfig")`` of a site that writes its configuration in YAML.
+            file = next((f"{obj}{ending}" for ending in (".yaml", ".yml") if os.path.isfile(f"{obj}{ending}")), None)
+            if file is not None:
+                self.config_from_file(file)
+                return
             if silent:
                 return
             raise
@@ -148,7 +153,6 @@ class Celery:
         A ``celeryconfig.py`` is not among them: Celery's applications read it only when the program says so.
         """
         from tq_core.config.environment import CONFIG_VARIABLE, read_environment
-        from tq_core.config.loading import read
 
         named = os.environ.get(CONFIG_VARIABLE)
         found = named or next((name for name in _YAML_FILES if os.path.isfile(name)), None)

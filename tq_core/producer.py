@@ -58,6 +58,8 @@ class Producer:
         self._templates: dict[str, dict[str, Any]] = {}
         self._bound: float = conf.broker_publish_timeout
         self._retries: bool = bool(conf.task_publish_retry)
+        self._before_publish = app.plugins.observers("tq_before_publish")
+        self._after_publish = app.plugins.observers("tq_after_publish")
         self._inherit_priority: bool = bool(conf.task_inherit_parent_priority)
 
     def send(
@@ -119,6 +121,9 @@ class Producer:
         """
         if not messages:
             return
+        for listener in self._before_publish:
+            for message in messages:
+                listener(message)
         retries = self._retries if options is None else options.get("retry", self._retries)
         if retries:
             self._publish_insistently(messages)
@@ -126,6 +131,9 @@ class Producer:
             self._app.broker.publish(messages)
         if signals.after_task_publish.receivers:
             self._announce(messages)
+        for listener in self._after_publish:
+            for message in messages:
+                listener(message)
 
     def _publish_insistently(self, messages: Sequence[Message]) -> None:
         deadline = time.monotonic() + self._bound

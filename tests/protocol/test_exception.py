@@ -19,9 +19,7 @@ from tq_core.protocol.exception import describe_exception, rebuild_exception
 from tq_core.serializers.json import JSONSerializer
 
 
-@pytest.mark.parametrize(
-    "error", [ValueError("bad", 3), KeyError("k"), OSError(2, "gone"), errors.Reject("no")]
-)
+@pytest.mark.parametrize("error", [ValueError("bad", 3), KeyError("k"), OSError(2, "gone"), errors.Reject("no")])
 def test_an_exception_comes_back(error: Exception) -> None:
     back = rebuild_exception(describe_exception(error))
     assert type(back) is type(error)

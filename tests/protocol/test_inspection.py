@@ -43,9 +43,7 @@ def test_the_minimal_message_is_enough() -> None:
 
 
 def test_null_in_every_optional_header_is_like_absence() -> None:
-    names = (
-        "shadow eta expires group group_index retries timelimit root_id parent_id argsrepr kwargsrepr origin"
-    )
+    names = "shadow eta expires group group_index retries timelimit root_id parent_id argsrepr kwargsrepr origin"
     more = "ignore_result replaced_task_nesting stamped_headers stamps compression"
     task = receive({**HEAD, **dict.fromkeys(f"{names} {more}".split())})
     assert task._replace(headers={}) == receive()._replace(headers={})

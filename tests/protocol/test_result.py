@@ -55,9 +55,7 @@ def test_a_chain_longer_than_the_stack_is_written_and_read() -> None:
     assert steps == 20_000
 
 
-@pytest.mark.parametrize(
-    "value", [None, 5, [], [1, 2], [["a", None]], [["a", 5], None], [[5, None], None], {}]
-)
+@pytest.mark.parametrize("value", [None, 5, [], [1, 2], [["a", None]], [["a", 5], None], [[5, None], None], {}])
 def test_what_is_no_tuple_is_refused(value: Any) -> None:
     with pytest.raises(DecodeError):
         read_tuple(value)

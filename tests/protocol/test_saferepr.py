@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from tq_core.protocol.saferepr import saferepr
 
 
-@pytest.mark.parametrize(
-    "value", [(), (2, 2), [1, "a"], {"x": 1}, {"x": [1, (2,)]}, (1,), {1}, b"x", None, "é"]
-)
+@pytest.mark.parametrize("value", [(), (2, 2), [1, "a"], {"x": 1}, {"x": [1, (2,)]}, (1,), {1}, b"x", None, "é"])
 def test_a_small_value_looks_like_its_repr(value: Any) -> None:
     assert saferepr(value) == repr(value)
 

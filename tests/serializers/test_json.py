@@ -215,7 +215,5 @@ def test_it_works_without_msgspec() -> None:
         "assert S().loads(S().dumps(value)) == value; print('fine')"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "fine", done.stderr

@@ -40,9 +40,7 @@ def test_a_built_in_serializer_brings_plain_values_back(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["json", "yaml", "pickle", "msgpack"])
-@pytest.mark.parametrize(
-    "data", [b"", b"\x00\xff\xfe[", b"{", b"\x80\x05.", b"*", b"!!python/object:os.system 1"]
-)
+@pytest.mark.parametrize("data", [b"", b"\x00\xff\xfe[", b"{", b"\x80\x05.", b"*", b"!!python/object:os.system 1"])
 def test_malformed_data_is_a_decode_error_or_a_value(name: str, data: bytes) -> None:
     with contextlib.suppress(DecodeError):  # any other error fails the test
         SerializerRegistry().get(name).loads(data)

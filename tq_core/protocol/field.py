@@ -152,9 +152,7 @@ def stamps(fields: Mapping[str, Any]) -> tuple[list[str] | None, dict[str, Any]]
     names, values = fields.get("stamped_headers"), fields.get("stamps")
     if isinstance(names, (set, frozenset)):  # from a pickling sender
         names = sorted(names, key=str)
-    if names is not None and not (
-        isinstance(names, (list, tuple)) and all(isinstance(n, str) for n in names)
-    ):
+    if names is not None and not (isinstance(names, (list, tuple)) and all(isinstance(n, str) for n in names)):
         refuse("stamped_headers", names, "a list of texts, or null")
     if values is not None and not isinstance(values, dict):
         refuse("stamps", values, "a map")

@@ -13,9 +13,7 @@ from tq_core.contracts.backend import ResultRecord
 from tq_core.errors import DecodeError
 from tq_core.timeutil import format_iso
 
-_FIELDS = frozenset(
-    ("status", "result", "traceback", "children", "date_done", "task_id", "group_id", "parent_id")
-)
+_FIELDS = frozenset(("status", "result", "traceback", "children", "date_done", "task_id", "group_id", "parent_id"))
 
 
 def to_meta(record: ResultRecord) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from time import monotonic
 
 from tq_core.exception_info import format_exception
@@ -21,6 +22,7 @@ class TaskExecution:
         limits: watches over the limits of running tasks.
         hostname: the worker's node name.
         loglevel, logfile: of the worker, shown to tasks.
+        on_started, on_finished: told of each run (``tq_task_started``, ``tq_task_finished``).
     """
 
     def __init__(
@@ -30,12 +32,16 @@ class TaskExecution:
         hostname: str,
         loglevel: int | None = None,
         logfile: str | None = None,
+        on_started: Sequence[Callable[[str, str], None]] = (),
+        on_finished: Sequence[Callable[[str, str, str, float], None]] = (),
     ) -> None:
         self._board = board
         self._limits = limits
         self._hostname = hostname
         self._loglevel = loglevel
         self._logfile = logfile
+        self._on_started = tuple(on_started)
+        self._on_finished = tuple(on_finished)
 
     def run(self, job: Job) -> Outcome:
         """Run a job and return its outcome."""
@@ -50,8 +56,12 @@ class TaskExecution:
             job.request = request
             if watched:
                 self._limits.watch(job)
+            for started_listener in self._on_started:
+                started_listener(job.task_id, job.task_name)
             outcome = trace(job.plan, request, job)
             narration.ended(job, outcome)
+            for finished_listener in self._on_finished:
+                finished_listener(job.task_id, job.task_name, outcome.state, outcome.runtime)
             return outcome
         except BaseException as error:  # nothing a task does may end the thread that runs it
             return self.interrupted(job, error)

@@ -46,9 +46,7 @@ class FollowUps:
                 self._send(following, (value,), request, chain=list(rest) or None)
         return collected
 
-    def after_failure(
-        self, job: Job, request: Request, error: BaseException, traceback: str | None
-    ) -> list[Message]:
+    def after_failure(self, job: Job, request: Request, error: BaseException, traceback: str | None) -> list[Message]:
         """Return the messages that follow from a failure: the errbacks, called with the failed task's id."""
         message = job.message
         assert message is not None

@@ -56,6 +56,7 @@ class Intake:
         backend: asked what became of a redelivered task.
         max_deliveries: deliveries after which a message is taken for poison, 0 for no limit.
         revoked: ids of tasks that must not run.
+        listeners: told of each admitted delivery (``tq_task_received``).
     """
 
     def __init__(
@@ -66,12 +67,14 @@ class Intake:
         *,
         max_deliveries: int,
         revoked: set[str],
+        listeners: Sequence[Callable[[Delivery], None]] = (),
     ) -> None:
         self._tasks = tasks
         self._read = read
         self._backend = backend
         self._max_deliveries = max_deliveries
         self.revoked = revoked
+        self._listeners = tuple(listeners)
         self._plans: dict[str, TaskPlan] = {}
 
     def admit(self, deliveries: Sequence[Delivery]) -> Admission:
@@ -84,6 +87,8 @@ class Intake:
             if verdict is None:
                 admission.jobs.append(job)
                 narration.received(job)
+                for listener in self._listeners:
+                    listener(delivery)
                 if signals.task_received.receivers:
                     signals.task_received.send(job.plan and job.plan.task, request=job)
             elif isinstance(verdict, Park):

@@ -84,11 +84,22 @@ class Runner:
         self._pool: Pool = app.plugins.pool_class(spec.pool)(spec.slots)
         limits = Limits(self._pool, self._report)
         self._execution = TaskExecution(
-            board.row(spec.number), limits, spec.node, loglevel=spec.loglevel, logfile=spec.logfile
+            board.row(spec.number),
+            limits,
+            spec.node,
+            loglevel=spec.loglevel,
+            logfile=spec.logfile,
+            on_started=app.plugins.observers("tq_task_started"),
+            on_finished=app.plugins.observers("tq_task_finished"),
         )
         self._revoked: set[str] = set()
         intake = Intake(
-            app.tasks, app.message_reader(), backend, max_deliveries=conf.task_max_deliveries, revoked=self._revoked
+            app.tasks,
+            app.message_reader(),
+            backend,
+            max_deliveries=conf.task_max_deliveries,
+            revoked=self._revoked,
+            listeners=app.plugins.observers("tq_task_received"),
         )
         consumer = broker.consumer(spec.queues, consumer_id=spec.consumer_id, prefetch=spec.prefetch)
         settler = Settler(app, backend, consumer.settle, hostname=spec.node, claimant=spec.consumer_id)

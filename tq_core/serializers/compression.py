@@ -88,9 +88,7 @@ def decompress(data: bytes, content_type: str, limit: int) -> bytes:
     except ImproperlyConfigured as error:
         raise DecodeError(str(error)) from error
     except Exception as error:  # each library has errors of its own
-        raise DecodeError(
-            f"{content_type} cannot be decompressed: {type(error).__name__}: {error}"
-        ) from error
+        raise DecodeError(f"{content_type} cannot be decompressed: {type(error).__name__}: {error}") from error
 
 
 def codec_named(name: str) -> Codec:
@@ -110,9 +108,7 @@ def _names() -> list[str]:
 
 
 def _too_large(limit: int) -> MessageTooLarge:
-    return MessageTooLarge(
-        f"the body unfolds to more than {limit} bytes; raise the limit if that is expected"
-    )
+    return MessageTooLarge(f"the body unfolds to more than {limit} bytes; raise the limit if that is expected")
 
 
 def _unfold(decompressor: Any, data: bytes, limit: int) -> bytes:
@@ -197,9 +193,7 @@ def _unpack_brotli(data: bytes, limit: int) -> bytes:
         if start < len(data) and (not bounded or decompressor.can_accept_more_data()):
             sip = data[start : start + step]
             start += step
-        part: bytes = (
-            decompressor.process(sip, output_buffer_limit=_CHUNK) if bounded else decompressor.process(sip)
-        )
+        part: bytes = decompressor.process(sip, output_buffer_limit=_CHUNK) if bounded else decompressor.process(sip)
         if not part and not sip:
             break
         size += len(part)

@@ -55,18 +55,14 @@ class KombuSerializer(Serializer):
             data = self._encoder(value)
             return data.encode("utf-8") if isinstance(data, str) else bytes(data)
         except Exception as error:  # foreign code
-            raise EncodeError(
-                f"{self.name} cannot hold it: {type(error).__name__}: {error!s:.200}"
-            ) from error
+            raise EncodeError(f"{self.name} cannot hold it: {type(error).__name__}: {error!s:.200}") from error
 
     def loads(self, data: bytes) -> Any:
         """Read a value; see :meth:`Serializer.loads`."""
         try:
             return self._decoder(data)
         except Exception as error:  # foreign code
-            raise DecodeError(
-                f"{self.name} cannot be read: {type(error).__name__}: {error!s:.200}"
-            ) from error
+            raise DecodeError(f"{self.name} cannot be read: {type(error).__name__}: {error!s:.200}") from error
 
 
 def registered() -> list[KombuSerializer]:

@@ -16,8 +16,7 @@ from tq_core.serializers.raw import RawSerializer
 from tq_core.serializers.yaml import YAMLSerializer
 
 _BUILT_IN: dict[str, type[Serializer]] = {
-    kind.name: kind
-    for kind in (JSONSerializer, YAMLSerializer, PickleSerializer, MsgpackSerializer, RawSerializer)
+    kind.name: kind for kind in (JSONSerializer, YAMLSerializer, PickleSerializer, MsgpackSerializer, RawSerializer)
 }
 _ALIASES = {
     "yml": "yaml",

@@ -103,6 +103,8 @@ class Worker:
                 self._kill_all()
                 self._board.close()
                 signals.worker_shutdown.send(self)
+                for listener in self.app.plugins.observers("tq_worker_shutdown"):
+                    listener(self.hostname)
                 self.app.close()
         return self._exit_code
 

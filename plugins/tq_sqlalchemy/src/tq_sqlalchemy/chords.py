@@ -124,9 +124,7 @@ class Chords:
         self._database.write(work)
 
 
-def _add(
-    session: Session, group_id: str, members: list[tuple[ChordPart, bytes]], claimant: str, now: float
-) -> bool:
+def _add(session: Session, group_id: str, members: list[tuple[ChordPart, bytes]], claimant: str, now: float) -> bool:
     """Record one chord's parts; True when it is complete and nobody else has the claim."""
     row = session.run(_CHORD, chord=group_id).fetchone()
     if row is None:
