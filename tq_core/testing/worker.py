@@ -25,7 +25,8 @@ def start_worker(
 ) -> Iterator[Runner]:
     """Run a worker in threads of this process while the block is entered.
 
-    Works with every broker, also with ``memory://``, which other processes cannot see. On leaving, what runs is finished
+    Works with every broker, also with ``memory://``, which other processes cannot see. On leaving, what runs is
+    finished
     and what only waits is given back. Hard time limits of tasks that never return to Python, and tasks that end their
     process, are beyond it: they would end the test.
 
