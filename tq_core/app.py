@@ -187,12 +187,13 @@ class Celery:
 
         Raises:
             ConfigurationInvalid: lists every mistake with file, line and column.
+            ImproperlyConfigured: there is no such file or module, or its code raised.
         """
         from tq_core.config.environment import read_environment
-        from tq_core.config.loading import discover, read
+        from tq_core.config.loading import discover, read_named
 
         found = name if name is not None else discover(os.environ)
-        sources = [] if found is None else [(Level.FILE, read(found))]
+        sources = [] if found is None else [(Level.FILE, read_named(found))]
         self._choose_plugins([*sources, (Level.ENVIRONMENT, read_environment(os.environ))])
         schema = self.plugins.settings_schema()
         self.conf.declare(schema)
