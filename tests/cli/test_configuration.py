@@ -63,3 +63,20 @@ def test_the_settings_of_a_named_application_are_shown(tq):
     tq.write("own.py", "from tq_core import Celery\napp = Celery('own', task_default_queue='mine')\n")
     assert tq.json("-A", "own", "config", "show", "task_default_queue") == {"task_default_queue": "mine"}
     assert tq("-A", "nothere", "config", "show").returncode == ExitCode.USAGE
+
+
+def test_an_argument_that_the_driver_does_not_take_is_one_line(tq):
+    options = "{engine_options: {connect_args: {password: hunter2}}}"
+    tq.write("celeryconfig.yaml", f"broker_url: {tq.url}\nbroker_transport_options: {options}\n")
+    done = tq("queue", "list")
+    assert done.returncode == ExitCode.CONFIGURATION
+    assert "connect_args" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("url", ["u:hunter2@h", "redis//u:hunter2@h", "my.broker:Class?password=hunter2"])
+def test_a_mistyped_url_does_not_show_its_password(tq, url):
+    for command in (["queue", "list"], ["doctor"], ["worker"], ["config", "show", "broker_url"]):
+        done = tq("-b", url, "--result-backend", url, *command)
+        assert "hunter2" not in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
