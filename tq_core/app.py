@@ -149,6 +149,7 @@ class Celery:
 
         Raises:
             ConfigurationInvalid: lists every mistake with file, line and column.
+            ImproperlyConfigured: there is no such file or module, or its code raised.
         """
         return self._configurator.take_file(name)
 

@@ -75,10 +75,10 @@ class Configurator:
     def take_file(self, name: str | None) -> str | None:
         """Take settings from a file or module and from the environment; see ``Celery.config_from_file``."""
         from tq_core.config.environment import read_environment
-        from tq_core.config.loading import discover, read
+        from tq_core.config.loading import discover, read_named
 
         found = name if name is not None else discover(os.environ)
-        sources = [] if found is None else [(Level.FILE, read(found))]
+        sources = [] if found is None else [(Level.FILE, read_named(found))]
         self._choose_plugins([*sources, (Level.ENVIRONMENT, read_environment(os.environ))])
         schema = self._plugins().settings_schema()
         self._conf.declare(schema)

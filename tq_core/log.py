@@ -18,6 +18,11 @@ from tq_core import current, signals
 if TYPE_CHECKING:
     from tq_core.app import Celery
 
+    _StreamHandler = logging.StreamHandler[TextIO]
+else:
+    # Before Python 3.11 the class takes no parameter at run time.
+    _StreamHandler = logging.StreamHandler
+
 #: Parent of every task's logger.
 TASK_LOGGER = "tq.task"
 #: Where prints go.
@@ -155,7 +160,7 @@ def _remove_handlers(logger: logging.Logger) -> None:
         handler.close()
 
 
-class _TerminalHandler(logging.StreamHandler[TextIO]):
+class _TerminalHandler(_StreamHandler):
     """Writes to standard error; when that is gone there is nobody left to tell."""
 
     def handleError(self, record: logging.LogRecord) -> None:

@@ -74,8 +74,15 @@ def make_engine(url: sa.URL, options: Mapping[str, Any]) -> sa.Engine:
 
 
 def open_connection(engine: sa.Engine) -> sqlite3.Connection:
-    """Open a connection that belongs to the caller alone."""
-    fairy = engine.raw_connection()
+    """Open a connection that belongs to the caller alone.
+
+    Raises:
+        ImproperlyConfigured: ``connect_args`` has an argument that ``sqlite3.connect`` does not take.
+    """
+    try:
+        fairy = engine.raw_connection()
+    except TypeError as error:
+        raise ImproperlyConfigured(f"connect_args of the engine's options: {error}") from None
     connection = fairy.driver_connection
     fairy.detach()
     assert isinstance(connection, sqlite3.Connection)
