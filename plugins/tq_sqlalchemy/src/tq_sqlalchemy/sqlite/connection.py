@@ -45,7 +45,7 @@ ADVICE = (
 
 
 def make_engine(url: sa.URL, options: Mapping[str, Any]) -> sa.Engine:
-    """Make the engine; it connects later.
+    """Make the engine; it connects later, and says ``ImproperlyConfigured`` if ``connect_args`` cannot be used.
 
     Raises:
         ImproperlyConfigured: SQLite is too old, or an option is not one of ``create_engine``.
@@ -65,6 +65,13 @@ def make_engine(url: sa.URL, options: Mapping[str, Any]) -> sa.Engine:
     except TypeError as error:
         raise ImproperlyConfigured(f"database_engine_options: {error}") from None
 
+    @sa.event.listens_for(engine, "do_connect")
+    def connect(dialect: sa.Dialect, _record: object, positional: Any, named: Any) -> Any:
+        try:
+            return dialect.connect(*positional, **named)
+        except TypeError as error:
+            raise ImproperlyConfigured(f"connect_args of the engine's options: {error}") from None
+
     @sa.event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: object) -> None:
         for pragma in PRAGMAS:
@@ -74,15 +81,8 @@ def make_engine(url: sa.URL, options: Mapping[str, Any]) -> sa.Engine:
 
 
 def open_connection(engine: sa.Engine) -> sqlite3.Connection:
-    """Open a connection that belongs to the caller alone.
-
-    Raises:
-        ImproperlyConfigured: ``connect_args`` has an argument that ``sqlite3.connect`` does not take.
-    """
-    try:
-        fairy = engine.raw_connection()
-    except TypeError as error:
-        raise ImproperlyConfigured(f"connect_args of the engine's options: {error}") from None
+    """Open a connection that belongs to the caller alone."""
+    fairy = engine.raw_connection()
     connection = fairy.driver_connection
     fairy.detach()
     assert isinstance(connection, sqlite3.Connection)
