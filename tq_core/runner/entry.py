@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import FrameType
@@ -27,6 +28,8 @@ logger = logging.getLogger("tq.worker")
 _SWITCH_INTERVAL = 0.0005
 #: Exit code of a runner that could not start; it is not replaced at once.
 EXIT_CANNOT_START = 70
+#: Exit code of a runner whose transport thread failed: something it had received is not to be trusted.
+EXIT_BROKEN = 71
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +106,13 @@ def _run(app: Celery, spec: RunnerSpec, board: Board, connection: Connection) ->
         logger.critical("A runner cannot start: %s: %s", type(error).__name__, error, exc_info=error)
         connection.send(("failed", f"{type(error).__name__}: {error}"))
         os._exit(EXIT_CANNOT_START)
-    runner.run()
-    app.close()
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    whole = runner.run()
+    # A task may have closed any of these; that must not change how the process ends.
+    for finish in (app.close, logging.shutdown, sys.stdout.flush, sys.stderr.flush):
+        with suppress(Exception):
+            finish()
     # Threads that a task left behind must not keep the process.
-    os._exit(0)
+    os._exit(0 if whole else EXIT_BROKEN)
 
 
 def _own_signals() -> None:
@@ -122,6 +125,16 @@ def _own_signals() -> None:
         if number is not None:
             signal.signal(number, _disregard)
     signal.set_wakeup_fd(-1)
+    os.register_at_fork(after_in_child=_default_signals)
+
+
+def _default_signals() -> None:
+    """Let a child that a task forks be ended like any process; ``multiprocessing`` relies on it."""
+    for name in ("SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP", "SIGTTIN", "SIGTTOU"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is _disregard:
+            with suppress(ValueError):  # forked from a thread of an interpreter that does not call it main
+                signal.signal(number, signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)
 
 
 def _disregard(signum: int, frame: FrameType | None) -> None:
