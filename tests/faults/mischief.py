@@ -266,9 +266,15 @@ def out_of_memory():
         resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
-@trick(*FAILS, soft=0.3)
-def ignore_nothing():
+@trick(*FAILS, soft=0.3, pools=PROCESSES)
+def sleep_past_the_soft_limit():
     time.sleep(30)
+
+
+@trick(*FAILS, soft=0.3)
+def loop_past_the_soft_limit():
+    while True:
+        time.sleep(0.01)
 
 
 @trick(*FAILS, soft=0.2, limit=0.8)

@@ -43,13 +43,18 @@ class SoloPool(Pool):
         self._report = report
         self._main_thread = threading.get_ident()
         if threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGUSR1"):
-            signal.signal(signal.SIGUSR1, self._on_interrupt)
+            self._handler = self._on_interrupt
+            signal.signal(signal.SIGUSR1, self._handler)
             self._interruptible = True
 
     def serve(self) -> None:
         """Run jobs until :meth:`stop`."""
         take, run, report = self._jobs.take, self._execution.run, self._report
+        watched, handler_of, number = self._interruptible, signal.getsignal, getattr(signal, "SIGUSR1", 0)
         while (job := take()) is not None:
+            if watched and handler_of(number) is not self._handler:
+                # The task before this one took the signal for itself.
+                signal.signal(number, self._handler)
             self._current = job
             outcome = run(job)
             self._current = None

@@ -232,6 +232,9 @@ class TransportThread(threading.Thread):
         count = len(self._ended)
         if not count:
             return
+        if not self._intact():
+            # Asked first, because a database whose files were closed under it may take long to say so.
+            raise RuntimeError("a task closed file descriptors that were not its own; this process is of no more use")
         batch = [self._ended.popleft() for _ in range(count)]
         self._reservations.ended(count)
         # Before anything can fail: a runner that has run its share must know, or it would wait for ever.

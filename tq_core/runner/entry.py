@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from tq_core import signals
 from tq_core.current import set_default_app
 from tq_core.runner.board import Board
+from tq_core.runner.fork_signals import ForkSignals, disregard
 from tq_core.runner.runner import Runner, RunnerSpec
 
 if TYPE_CHECKING:
@@ -120,22 +120,7 @@ def _own_signals() -> None:
 
     A handler that does nothing is installed rather than SIG_IGN, which programs started by tasks would inherit.
     """
-    for name in ("SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP", "SIGTTIN", "SIGTTOU"):
-        number = getattr(signal, name, None)
-        if number is not None:
-            signal.signal(number, _disregard)
+    for number in ForkSignals.numbers:
+        signal.signal(number, disregard)
     signal.set_wakeup_fd(-1)
-    os.register_at_fork(after_in_child=_default_signals)
-
-
-def _default_signals() -> None:
-    """Let a child that a task forks be ended like any process; ``multiprocessing`` relies on it."""
-    for name in ("SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP", "SIGTTIN", "SIGTTOU"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is _disregard:
-            with suppress(ValueError):  # forked from a thread of an interpreter that does not call it main
-                signal.signal(number, signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)
-
-
-def _disregard(signum: int, frame: FrameType | None) -> None:
-    """Do nothing."""
+    ForkSignals().install()
