@@ -61,11 +61,14 @@ def nodes_killed_late(short: bool) -> Verdict:
     verdict = Verdict("b", "node killed, late", "0 lost, redelivered within 15 s")
     kills, tasks = (1, 60) if short else (10, 600)
     with Site() as site:
-        results = [site.project.late.delay(n, 0.05) for n in range(tasks)]
         survivor = site.node("-c", "1")
+        results = []
         for _ in range(kills):
             victim = site.node("-c", "2")
-            wait_until(lambda: False, 0.1 + random.random() * 0.3)
+            first = len(results)
+            results += [site.project.late.delay(first + n, 0.05) for n in range(tasks // kills)]
+            wait_until(lambda victim=victim: _in_flight(site, set(victim.runners())), 10)  # type: ignore[misc]  # mypy wants no defaults here
+            wait_until(lambda: False, random.random() * 0.2)
             held = _in_flight(site, set(victim.runners()))
             victim.kill()
             killed_at = time.monotonic()
