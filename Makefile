@@ -24,7 +24,7 @@ endif
 .DELETE_ON_ERROR:
 # The checks of `make test` run in their order, also under `make -j`.
 .NOTPARALLEL:
-.PHONY: help venv dev demo test lint types imports unit coverage bench docs services format dist clean
+.PHONY: help venv dev demo test lint types imports unit coverage bench docs faults services format dist clean
 
 help:  ## list these words
 	@echo "make WORD [PYTHON=python3.12] [VENV=.venv-3.12] [ARGS=\"…\"]"
@@ -64,6 +64,9 @@ docs: dev  ## write the generated reference pages again and check every link
 	@"$(PY)" -m tq_core.config.reference > docs/reference/configuration.md.new
 	@mv docs/reference/configuration.md.new docs/reference/configuration.md
 	@"$(PY)" scripts/check_links.py
+
+faults: dev  ## inject faults and judge what became of the tasks (ARGS="--runs 10 --only a,b")
+	@"$(PY)" -m tests.faults $(ARGS)
 
 services: dev  ## show which servers that tests can use are running
 	@"$(PY)" -m tests.services

@@ -13,6 +13,13 @@ from tq_core.contracts.pool import Execution, Layout, Pool, PoolCapabilities
 from tq_core.pools.job_queue import JobQueue
 
 
+#: Signals whose handlers every task finds as the worker set them: those that interrupt a task or end a worker, and the
+#: one that makes waiting for child processes work.
+_KEPT = tuple(
+    getattr(signal, name) for name in ("SIGUSR1", "SIGTERM", "SIGINT", "SIGCHLD") if hasattr(signal, name)
+)
+
+
 class SoloPool(Pool):
     """Runs one job after the other in the main thread of its process.
 
@@ -36,6 +43,7 @@ class SoloPool(Pool):
         self._interrupt: tuple[Any, type[BaseException]] | None = None
         self._interruptible = False
         self._main_thread = 0
+        self._handlers: list[tuple[int, Any]] = []
 
     def start(self, execution: Execution, report: Callable[[Any, Any], None]) -> None:
         """Install the interrupt handler where that is possible: in the main thread of the process."""
@@ -45,11 +53,16 @@ class SoloPool(Pool):
         if threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGUSR1"):
             signal.signal(signal.SIGUSR1, self._on_interrupt)
             self._interruptible = True
+            self._handlers = [(number, signal.getsignal(number)) for number in _KEPT]
 
     def serve(self) -> None:
         """Run jobs until :meth:`stop`."""
         take, run, report = self._jobs.take, self._execution.run, self._report
         while (job := take()) is not None:
+            for number, handler in self._handlers:
+                if signal.getsignal(number) is not handler:
+                    # The task before this one took the signal for itself; this one needs it as it was.
+                    signal.signal(number, handler)
             self._current = job
             outcome = run(job)
             self._current = None

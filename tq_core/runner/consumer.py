@@ -67,8 +67,12 @@ class TransportThread(threading.Thread):
         node: the worker's node name, for STARTED states.
         pid: of the runner's process, likewise.
         finished: called once, in this thread, when the loop has ended.
-        on_ended: called after each settled batch with the number of tasks in it.
         rhythm: how often things happen.
+        on_ended: called with the number of tasks in each batch that ended.
+        intact: asked after an error; False when this process has lost what it needs, and trying again is in vain.
+
+    Attributes:
+        broken: the loop has ended by an error; set before ``finished`` is called.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class TransportThread(threading.Thread):
         pid: int,
         finished: Callable[[], None],
         on_ended: Callable[[int], None],
+        intact: Callable[[], bool],
         rhythm: Rhythm,
     ) -> None:
         super().__init__(name="Transport", daemon=True)
@@ -96,6 +101,8 @@ class TransportThread(threading.Thread):
         self._started_state = {"pid": pid, "hostname": node}
         self._finished = finished
         self._on_ended = on_ended
+        self._intact = intact
+        self.broken = False
         self._rhythm = rhythm
         self._ended: deque[tuple[Job, Outcome]] = deque()
         self._event = threading.Event()
@@ -139,6 +146,8 @@ class TransportThread(threading.Thread):
                         break
                     waits = None
                 except (BrokerError, BackendError) as error:
+                    if not self._intact():
+                        raise
                     waits = delays(0.1, 2.0, 2.0) if waits is None else waits
                     pause = next(waits)
                     logger.error("%s Trying again in %.1f seconds.", _sentence(error), pause)
@@ -146,10 +155,12 @@ class TransportThread(threading.Thread):
                     self._event.clear()
         except BaseException:
             # Never alive and idle: without this thread the runner can do nothing, so it ends and is replaced.
+            self.broken = True
             logger.critical("The transport thread failed; the runner ends", exc_info=True)
-            raise
         finally:
-            self._consumer.close()
+            if not self.broken:
+                # Otherwise the supervisor, who sees the exit code, settles what is held.
+                self._consumer.close()
             self._finished()
 
     def _turn(self) -> bool:
@@ -221,10 +232,14 @@ class TransportThread(threading.Thread):
         count = len(self._ended)
         if not count:
             return
+        if not self._intact():
+            # Asked first, because a database whose files were closed under it may take long to say so.
+            raise RuntimeError("a task closed file descriptors that were not its own; this process is of no more use")
         batch = [self._ended.popleft() for _ in range(count)]
         self._reservations.ended(count)
-        self._settler.settle(batch)
+        # Before anything can fail: a runner that has run its share must know, or it would wait for ever.
         self._on_ended(count)
+        self._settler.settle(batch)
 
     def _hand_back(self) -> None:
         """Give back the reservations that have not started."""

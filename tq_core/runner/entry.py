@@ -8,14 +8,15 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from tq_core import signals
 from tq_core.current import set_default_app
 from tq_core.runner.board import Board
+from tq_core.runner.fork_signals import ForkSignals, disregard
 from tq_core.runner.runner import Runner, RunnerSpec
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ logger = logging.getLogger("tq.worker")
 _SWITCH_INTERVAL = 0.0005
 #: Exit code of a runner that could not start; it is not replaced at once.
 EXIT_CANNOT_START = 70
+#: Exit code of a runner whose transport thread failed: something it had received is not to be trusted.
+EXIT_BROKEN = 71
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +106,13 @@ def _run(app: Celery, spec: RunnerSpec, board: Board, connection: Connection) ->
         logger.critical("A runner cannot start: %s: %s", type(error).__name__, error, exc_info=error)
         connection.send(("failed", f"{type(error).__name__}: {error}"))
         os._exit(EXIT_CANNOT_START)
-    runner.run()
-    app.close()
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    whole = runner.run()
+    # A task may have closed any of these; that must not change how the process ends.
+    for finish in (app.close, logging.shutdown, sys.stdout.flush, sys.stderr.flush):
+        with suppress(Exception):
+            finish()
     # Threads that a task left behind must not keep the process.
-    os._exit(0)
+    os._exit(0 if whole else EXIT_BROKEN)
 
 
 def _own_signals() -> None:
@@ -117,12 +120,7 @@ def _own_signals() -> None:
 
     A handler that does nothing is installed rather than SIG_IGN, which programs started by tasks would inherit.
     """
-    for name in ("SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP", "SIGTTIN", "SIGTTOU"):
-        number = getattr(signal, name, None)
-        if number is not None:
-            signal.signal(number, _disregard)
+    for number in ForkSignals.numbers:
+        signal.signal(number, disregard)
     signal.set_wakeup_fd(-1)
-
-
-def _disregard(signum: int, frame: FrameType | None) -> None:
-    """Do nothing."""
+    ForkSignals().install()

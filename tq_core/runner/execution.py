@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from time import monotonic
 
@@ -42,6 +43,7 @@ class TaskExecution:
         self._logfile = logfile
         self._on_started = tuple(on_started)
         self._on_finished = tuple(on_finished)
+        self._pid = os.getpid()
 
     def run(self, job: Job) -> Outcome:
         """Run a job and return its outcome."""
@@ -59,6 +61,9 @@ class TaskExecution:
             for started_listener in self._on_started:
                 started_listener(job.task_id, job.task_name)
             outcome = trace(job.plan, request, job)
+            if os.getpid() != self._pid:
+                # The task forked, and this is its child coming out of it: the parent alone reports, and runs the rest.
+                os._exit(0)
             narration.ended(job, outcome)
             for finished_listener in self._on_finished:
                 finished_listener(job.task_id, job.task_name, outcome.state, outcome.runtime)

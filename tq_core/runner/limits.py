@@ -20,6 +20,9 @@ from tq_core.runner.job import Job
 
 logger = logging.getLogger("tq.worker.request")
 
+#: Limits of ended tasks are swept out when the list is longer than this, and than four times the running tasks.
+_SWEEP_ABOVE = 256
+
 
 class Limits:
     """The running tasks that have a limit.
@@ -46,6 +49,10 @@ class Limits:
                 heapq.heappush(self._due, (job.started + job.soft_time_limit, next(self._order), job, True))
             if job.time_limit is not None and self._pool.capabilities.hard_limit:
                 heapq.heappush(self._due, (job.started + job.time_limit, next(self._order), job, False))
+            if len(self._due) > max(_SWEEP_ABOVE, 4 * len(self._live)):
+                # Tasks usually end long before their limit; until then their arguments would stay in memory.
+                self._due = [entry for entry in self._due if id(entry[2]) in self._live]
+                heapq.heapify(self._due)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="Limits", daemon=True)
                 self._thread.start()

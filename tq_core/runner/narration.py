@@ -66,7 +66,7 @@ def short(value: object, longest: int = _LONGEST, text: type[str] | None = None)
     """Return a bounded representation that never raises."""
     try:
         shown = str(value) if text is not None else repr(value)
-    except Exception as error:  # a user's __repr__ is user code
+    except BaseException as error:  # a user's __repr__ is user code, and may even exit
         shown = f"<{type(value).__name__}: its representation raised {type(error).__name__}>"
     return shown if len(shown) <= longest else shown[: longest - 3] + "..."
 

@@ -65,7 +65,8 @@ class Reservations:
         # Refill when half has been worked off: larger batches, and the slots never run dry meanwhile.
         free = most - self.held
         if self._total:
-            return min(free, self._total - self._submitted)
+            # Never below 0: the allowance may have shrunk below what is held already.
+            return max(0, min(free, self._total - self._submitted))
         return free if free * 2 >= most or self.held < self.slots else 0
 
     def submitted(self, count: int) -> None:

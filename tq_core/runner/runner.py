@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
@@ -115,6 +116,7 @@ class Runner:
             pid=os.getpid(),
             finished=self._pool.stop,
             on_ended=self._count,
+            intact=_watch_over(connection),
             rhythm=Rhythm(renew=max(0.2, conf.lease_duration / 4)),
         )
         self._mailbox: Mailbox | None = None
@@ -122,8 +124,12 @@ class Runner:
             words = {"drain": self.drain, "revoke": self._revoked.update}
             self._mailbox = Mailbox(connection, words, orphaned=self._orphaned)
 
-    def run(self) -> None:
-        """Work until drained; the calling thread belongs to the pool meanwhile."""
+    def run(self) -> bool:
+        """Work until drained; the calling thread belongs to the pool meanwhile.
+
+        Returns:
+            False when the transport thread failed, so that not everything received has its ending.
+        """
         self._pool.start(self._execution, self._report)
         self._transport.start()
         if self._mailbox is not None:
@@ -136,6 +142,7 @@ class Runner:
             signals.worker_process_shutdown.send(None, pid=os.getpid(), exitcode=0)
         if self._mailbox is not None:
             self._mailbox.say("finished", self._finished_tasks)
+        return not self._transport.broken
 
     def wait_ready(self, timeout: float) -> bool:
         """Wait until the runner receives; False after ``timeout`` seconds."""
@@ -161,3 +168,23 @@ class Runner:
         elif spec.max_memory and resident_kib() > spec.max_memory:
             logger.warning("This runner uses more than %d KiB; a new process takes its place", spec.max_memory)
             self.drain()
+
+
+def _watch_over(connection: Connection | None) -> Callable[[], bool]:
+    """Return what tells whether the pipe to the supervisor is still that pipe.
+
+    A task may close descriptors that are not its own. Then the pipe's has gone the way of the broker's, or its number
+    belongs to another file by now.
+    """
+    if connection is None:
+        return lambda: True
+    number = connection.fileno()
+    opened = os.fstat(number)
+
+    def intact() -> bool:
+        try:
+            return os.path.samestat(os.fstat(number), opened)
+        except OSError:
+            return False
+
+    return intact

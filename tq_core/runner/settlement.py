@@ -59,6 +59,16 @@ class Batch:
     stored: bool = False
     counted: bool = False
 
+    def mark(self) -> tuple[int, int, int, int, int]:
+        """Return how long the lists are, for :meth:`cut`."""
+        return len(self.records), len(self.jobs), len(self.parts), len(self.follow_ups), len(self.endings)
+
+    def cut(self, mark: tuple[int, int, int, int, int]) -> None:
+        """Take back what was added since ``mark``, so that a job is never half in a batch."""
+        lists: tuple[list[Any], ...] = (self.records, self.jobs, self.parts, self.follow_ups, self.endings)
+        for items, length in zip(lists, mark, strict=True):
+            del items[length:]
+
 
 class Settler:
     """Writes outcomes. Used by one thread: a runner's transport thread, or the supervisor for a dead runner.
@@ -108,12 +118,12 @@ class Settler:
         self.flush()
         batch = Batch(endings=list(endings))
         for job, outcome in ended:
+            mark = batch.mark()
             try:
                 self._decide(batch, job, outcome)
-            except Exception as error:  # a callback that cannot be sent makes its task fail, not the worker
-                failed = Failed(error, format_exception(error), outcome.runtime)
-                narration.ended(job, failed)
-                self._decide_failed(batch, job, failed, with_errbacks=False)
+            except BaseException as error:  # a callback that cannot be sent makes its task fail, not the worker
+                batch.cut(mark)
+                self._decide_unsendable(batch, job, error)
         self._pending = batch
         self.flush()
 
@@ -135,8 +145,10 @@ class Settler:
         lost = self._settle(batch.endings, batch.follow_ups)
         if lost:
             logger.warning("%d messages had gone to another worker before they were settled", len(lost))
-        for group_id in batch.chords:
-            self._backend.close_chord(group_id)
+        else:
+            # After a loss the bodies were not sent; whoever has the messages now claims the chords again.
+            for group_id in batch.chords:
+                self._backend.close_chord(group_id)
         self._pending = None
 
     # one job
@@ -162,6 +174,20 @@ class Settler:
         else:
             self._decide_buried(batch, job, outcome)
 
+    def _decide_unsendable(self, batch: Batch, job: Job, error: BaseException) -> None:
+        """Let a job fail whose outcome could not be put into messages and records."""
+        mark = batch.mark()
+        try:
+            failed = Failed(error, format_exception(error), 0.0)
+            narration.ended(job, failed)
+            self._record_failure(batch, job, states.FAILURE, error, failed.traceback)
+            batch.endings.append(Ack(job.tag))
+        except BaseException as hopeless:  # an error whose own text is user code that raises
+            batch.cut(mark)
+            reason = f"{type(error).__name__}, and then {type(hopeless).__name__} while it was written down"
+            logger.error("Task %s[%s] could not be settled: %s", job.task_name, job.task_id, reason)
+            batch.endings.append(Bury(job.tag, reason))
+
     def _decide_succeeded(self, batch: Batch, job: Job, outcome: Succeeded) -> None:
         request = self._request(job)
         batch.follow_ups += self._follow_ups.after_success(job, request, outcome.value)
@@ -181,7 +207,7 @@ class Settler:
             batch.follow_ups += self._follow_ups.after_failure(job, request, outcome.error, outcome.traceback)
         self._record_failure(batch, job, states.FAILURE, outcome.error, outcome.traceback)
         if job.late and _refuses(job, outcome):
-            batch.endings.append(Bury(job.tag, f"failed: {outcome.error!r}", outcome.traceback))
+            batch.endings.append(Bury(job.tag, f"failed: {narration.short(outcome.error, 1024)}", outcome.traceback))
         else:
             batch.endings.append(Ack(job.tag))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,9 +18,10 @@ from tq_core.contracts.backend import ResultRecord
 from tq_core.contracts.broker import Requeue, Settlement
 from tq_core.errors import TimeLimitExceeded, TQError, WorkerLostError
 from tq_core.message import Delivery
-from tq_core.outcome import Buried, Failed, Outcome
+from tq_core.outcome import Buried, Failed, Outcome, Succeeded
 from tq_core.protocol.exception import describe_exception
 from tq_core.runner.board import BusySlot
+from tq_core.runner.entry import EXIT_BROKEN
 from tq_core.runner.job import Job
 from tq_core.runner.settlement import Settler
 from tq_core.timeutil import now
@@ -89,14 +90,21 @@ class Aftermath:
             running = {slot.task_id: slot for slot in death.busy}
             ended: list[tuple[Job, Outcome]] = []
             returned: list[Settlement] = []
-            for delivery in succession.held():
-                verdict = self._judge(delivery, death, running)
+            held = succession.held()
+            earlier = self._earlier_records(held)
+            for delivery in held:
+                verdict = self._judge(delivery, death, running, earlier)
                 if isinstance(verdict, Requeue):
                     returned.append(verdict)
                 else:
                     ended.append(verdict)
             settler = Settler(
-                app, app.backend, succession.settle, hostname=self._node, claimant=f"{self._node}:supervisor"
+                # The dead runner's own name: a chord it had claimed is this heir's at once.
+                app,
+                app.backend,
+                succession.settle,
+                hostname=self._node,
+                claimant=death.consumer_id,
             )
             settler.settle(ended, returned)
         finally:
@@ -104,10 +112,26 @@ class Aftermath:
         if not app.broker.capabilities.orphans:
             self._record_forgotten(death, running)
 
-    def _judge(self, delivery: Delivery, death: Death, running: dict[str, BusySlot]) -> Requeue | tuple[Job, Outcome]:
+    def _earlier_records(self, held: Sequence[Delivery]) -> Mapping[str, ResultRecord]:
+        ids = [delivery.message.id for delivery in held if delivery.message is not None]
+        if not ids or not self._app.backend.capabilities.stores:
+            return {}
+        return self._app.backend.fetch(ids)
+
+    def _judge(
+        self,
+        delivery: Delivery,
+        death: Death,
+        running: dict[str, BusySlot],
+        earlier: Mapping[str, ResultRecord],
+    ) -> Requeue | tuple[Job, Outcome]:
         envelope = delivery.message
-        if envelope is None or not (envelope.id in running or delivery.orphaned):
-            return Requeue(delivery.tag, uncounted=True)
+        overdue = death.overdue is not None and envelope is not None and death.overdue[0] == envelope.id
+        record = earlier.get(envelope.id) if envelope is not None else None
+        done = record is not None and record.state == states.SUCCESS
+        if envelope is None or not (envelope.id in running or delivery.orphaned or overdue or done):
+            # A broken runner fell over something it had received, which must not break runners for ever.
+            return Requeue(delivery.tag, uncounted=death.exitcode != EXIT_BROKEN)
         running.pop(envelope.id, None)
         try:
             message = self._read(envelope)
@@ -116,6 +140,9 @@ class Aftermath:
             return Requeue(delivery.tag)  # whoever receives it next says what is wrong with it
         job = Job(delivery, message, plan)
         job.late = bool(plan.task.acks_late)
+        if done and record is not None:
+            # It had run to its end; what may be missing is its callbacks and the acknowledgement.
+            return job, Succeeded(record.result, 0.0)
         if death.overdue is not None and death.overdue[0] == envelope.id:
             limit = death.overdue[1]
             logger.error("Hard time limit (%ss) exceeded for %s[%s]", limit, message.name, message.id)

@@ -260,6 +260,8 @@ class Worker:
                 if self._stopping:
                     self._deaths.clear()  # their lease runs out, and another worker takes them
                 return
+            except Exception:  # whatever a plugin or a hostile message raises, the other runners are watched on
+                logger.exception("The messages of a dead runner cannot be settled; their lease will run out")
             del self._deaths[0]
 
     def _enforce_limits(self) -> None:

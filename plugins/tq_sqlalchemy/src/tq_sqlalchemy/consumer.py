@@ -63,6 +63,7 @@ class DatabaseConsumer(Consumer):
         self._closed = False
         self._turn = 0
         self._first = 0
+        self._doubtful: list[int] = []
         self._ripened_at = 0.0
         self._observed_at = time.monotonic() - OBSERVE_EVERY
         self._beaten_at = time.monotonic()
@@ -122,6 +123,9 @@ class DatabaseConsumer(Consumer):
                 self._ring([queue], count)
 
     def _take(self, limit: int) -> list[Delivery]:
+        if self._doubtful:
+            self._holding.release(self._doubtful)
+            self._doubtful = []
         now = time.monotonic()
         if now - self._ripened_at >= RIPEN_EVERY:
             self._ripened_at = now
@@ -134,11 +138,18 @@ class DatabaseConsumer(Consumer):
             queue = self._queues[(self._first + step) % count]
             self._turn += 1
             turn, wanted = self._turn, limit - len(taken)
-            rows = self._database.once(
-                lambda session, queue=queue, turn=turn, wanted=wanted: claim(  # type: ignore[misc]  # mypy wants no defaults here
-                    session.open(), queue, self._holding.fence, turn, wanted
+            try:
+                rows = self._database.once(
+                    lambda session, queue=queue, turn=turn, wanted=wanted: claim(  # type: ignore[misc]  # mypy wants no defaults here
+                        session.open(), queue, self._holding.fence, turn, wanted
+                    )
                 )
-            )
+            except BrokerError:
+                # It may have been claimed and not been read; nobody else would ever hand it out again.
+                self._doubtful.append(turn)
+                if not taken:
+                    raise
+                break
             if rows:
                 taken += self._holding.adopt(queue, turn, rows)
                 if len(taken) >= limit:

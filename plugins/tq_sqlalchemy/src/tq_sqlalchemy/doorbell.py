@@ -35,6 +35,9 @@ LARGEST = 32_768
 #: A directory that changed less than this many nanoseconds ago may change again without a new time stamp.
 _UNSETTLED = 50_000_000
 
+#: Seconds a bell that cannot hear lets pass instead.
+DEAF_PAUSE = 0.05
+
 _MOST_TOPICS = 5
 _numbers = itertools.count()
 
@@ -217,8 +220,11 @@ class SocketBell(Bell):
                 heard.append(sock.recv(LARGEST))
         except (TimeoutError, BlockingIOError):  # 3.10 may still tell the first two apart
             pass
-        except OSError:  # closed under a waiting thread: the same as being woken
-            heard.append(WAKE)
+        except OSError:
+            if self._closed:  # under a waiting thread: the same as being woken
+                heard.append(WAKE)
+            else:  # a task closed descriptors that are not its own: without a bell, looking now and then must do
+                time.sleep(min(max(timeout, 0.0), DEAF_PAUSE))
         return heard
 
     def wake(self) -> None:

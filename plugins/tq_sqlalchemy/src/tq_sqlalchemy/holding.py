@@ -37,6 +37,10 @@ _PARK = (
         delivery_count=message.c.delivery_count - 1,
     )
 )
+_RELEASE = f"""
+UPDATE tq_message SET state = {READY}, owner = NULL, turn = NULL, delivery_count = delivery_count - 1
+WHERE owner = ? AND state = {HELD} AND turn IN (SELECT value FROM json_each(?))
+"""
 _QUEUES = "SELECT DISTINCT queue FROM tq_message WHERE id IN (SELECT value FROM json_each(?))"
 
 
@@ -161,6 +165,10 @@ class Holding:
         if requeued:
             for (queue,) in session.open().execute(_QUEUES, (id_list(requeued),)).fetchall():
                 woken[queue] = woken.get(queue, 0) + len(requeued)
+
+    def release(self, turns: Sequence[int]) -> None:
+        """Return what was claimed in turns whose answer never came."""
+        self._database.once(lambda session: session.open().execute(_RELEASE, (self.fence, id_list(turns))))
 
     def give_back(self, *, counted: bool) -> None:
         """End the registration and return everything; see :func:`tq_sqlalchemy.leases.strike`."""

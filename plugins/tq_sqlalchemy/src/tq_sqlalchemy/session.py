@@ -223,6 +223,9 @@ class Database:
             except (*ERRORS, sa.exc.DBAPIError) as error:
                 cause = error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig else error
                 if not is_busy(cause):
+                    with session.in_use, suppress(*ERRORS):
+                        # The file may come back, or another take its place: the next use opens it anew.
+                        session.close()
                     raise self.unavailable(explain(cause, self.address.path)) from cause
                 now = time.monotonic()
                 if deadline is None:

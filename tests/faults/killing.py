@@ -1,0 +1,154 @@
+"""Faults a and b: runners and whole nodes killed under load."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from contextlib import suppress
+from typing import Any
+
+from tests.faults.site import Node, Site, wait_until
+from tests.faults.verdict import Verdict
+
+
+def runners_killed_early(short: bool) -> Verdict:
+    """Kill runners while they run early-acknowledged tasks: only those fail, and soon."""
+    verdict = Verdict("a", "runner killed, early", "only the killed tasks FAILURE, within 2 s; node survives")
+    kills, tasks = (5, 120) if short else (30, 800)
+    with Site() as site:
+        node = site.node("-c", "3")
+        results = [site.project.early.delay(n, 0.03) for n in range(tasks)]
+        killed = _kill_runners(site, node, kills, verdict, results)
+        verdict.require(site.finished(results), f"unfinished: {dict(site.states(results))}")
+        states = site.states(results)
+        _count(site, verdict, tasks)
+        verdict.notes.append(f"{killed} kills, {states['FAILURE']} FAILURE")
+        verdict.require(node.alive, "the node ended")
+        verdict.require(states["FAILURE"] <= killed, f"{states['FAILURE']} tasks failed by {killed} kills")
+        verdict.require(verdict.lost <= killed, f"{verdict.lost} tasks never ended by {killed} kills")
+        # A task that has run for less than 5 ms is not yet marked as begun, and is then delivered again.
+        twice = sum(1 for times in site.count("start").values() if times > 1)
+        verdict.require(twice <= killed, f"{twice} tasks started twice by {killed} kills")
+        verdict.require(verdict.repeated == 0, f"{verdict.repeated} ended twice")
+        verdict.require((verdict.recovery or 0) <= 2.0, f"FAILURE after {verdict.recovery:.1f} s")
+    return verdict
+
+
+def runners_killed_late(short: bool) -> Verdict:
+    """Kill runners while they run late-acknowledged tasks: none is lost, none ends twice."""
+    verdict = Verdict("a", "runner killed, late", "0 lost, 0 ended twice; node survives")
+    kills, tasks = (5, 120) if short else (30, 800)
+    with Site() as site:
+        node = site.node("-c", "3")
+        results = [site.project.late.delay(n, 0.03) for n in range(tasks)]
+        killed = _kill_runners(site, node, kills, verdict, [])
+        verdict.require(site.finished(results), f"unfinished: {dict(site.states(results))}")
+        states = site.states(results)
+        _count(site, verdict, tasks)
+        verdict.notes.append(f"{killed} kills")
+        verdict.require(node.alive, "the node ended")
+        verdict.require(states["SUCCESS"] == tasks, f"states {dict(states)}")
+        verdict.require(verdict.lost == 0, f"{verdict.lost} lost")
+        # Between a task's own last line and the storing of its result there is always a moment.
+        verdict.require(verdict.repeated <= 1, f"{verdict.repeated} ended twice")
+    return verdict
+
+
+def nodes_killed_late(short: bool) -> Verdict:
+    """Kill whole nodes; another takes over what they held."""
+    verdict = Verdict("b", "node killed, late", "0 lost, redelivered within 15 s")
+    kills, tasks = (1, 60) if short else (10, 600)
+    with Site() as site:
+        survivor = site.node("-c", "1")
+        results = []
+        for _ in range(kills):
+            victim = site.node("-c", "2")
+            first = len(results)
+            results += [site.project.late.delay(first + n, 0.05) for n in range(tasks // kills)]
+            wait_until(lambda victim=victim: _in_flight(site, set(victim.runners())), 10)  # type: ignore[misc]  # mypy wants no defaults here
+            wait_until(lambda: False, random.random() * 0.2)
+            held = _in_flight(site, set(victim.runners()))
+            victim.kill()
+            killed_at = time.monotonic()
+            again = wait_until(lambda held=held: all(site.count("end")[n] for n in held), 30)  # type: ignore[misc]  # mypy wants no defaults here
+            verdict.require(again, f"not run again within 30 s: {sorted(held)}")
+            verdict.took(time.monotonic() - killed_at)
+        verdict.require(site.finished(results, 90), f"unfinished: {dict(site.states(results))}")
+        _count(site, verdict, tasks)
+        verdict.notes.append(f"{kills} kills")
+        verdict.require(survivor.alive, "the survivor ended")
+        verdict.require(site.states(results)["SUCCESS"] == tasks, f"states {dict(site.states(results))}")
+        verdict.require(verdict.lost == 0, f"{verdict.lost} lost")
+        verdict.require((verdict.recovery or 0) <= 15.0, f"redelivered after {verdict.recovery:.1f} s")
+    return verdict
+
+
+def node_killed_early(short: bool) -> Verdict:
+    """Kill a node that runs early-acknowledged tasks: those fail, the reserved ones run elsewhere."""
+    verdict = Verdict("b", "node killed, early", "in flight FAILURE within 15 s, reserved ones run")
+    rounds = 1 if short else 3
+    with Site() as site:
+        for attempt in range(rounds):
+            victim = site.node("-c", "2")
+            first = attempt * 100
+            stuck = [site.project.early.delay(first + n, 300) for n in range(2)]
+            wait_until(lambda first=first: all(site.count("start")[str(first + n)] for n in range(2)))  # type: ignore[misc]  # mypy wants no defaults here
+            others = [site.project.early.delay(first + n) for n in range(2, 12)]
+            # Long enough for the broker to know that the two have begun.
+            wait_until(lambda: False, 0.3)
+            victim.kill()
+            killed_at = time.monotonic()
+            site.node("-c", "2")
+            verdict.require(site.finished(stuck, 30), f"in flight: {dict(site.states(stuck))}")
+            verdict.took(time.monotonic() - killed_at)
+            verdict.require(site.states(stuck)["FAILURE"] == 2, f"in flight: {dict(site.states(stuck))}")
+            verdict.require(site.finished(others, 30), f"reserved: {dict(site.states(others))}")
+            verdict.require(site.states(others)["SUCCESS"] == 10, f"reserved: {dict(site.states(others))}")
+            site.nodes[-1].kill()
+        _count(site, verdict, rounds * 12)
+        verdict.require(verdict.lost == rounds * 2, f"{verdict.lost} did not end")
+        verdict.require(verdict.repeated == 0, f"{verdict.repeated} ended twice")
+        verdict.require((verdict.recovery or 0) <= 15.0, f"FAILURE after {verdict.recovery:.1f} s")
+    return verdict
+
+
+def _kill_runners(site: Site, node: Node, kills: int, verdict: Verdict, results: list[Any]) -> int:
+    """Kill runners one after another while they are at work; measure how soon what they ran has failed."""
+    killed = 0
+    for _ in range(kills):
+        wait_until(lambda: _in_flight(site, set(node.runners())), 10)
+        wait_until(lambda: False, random.random() * 0.06)
+        victims = node.runners()
+        if not victims:
+            continue
+        victim = random.choice(victims)
+        held = _in_flight(site, {victim})
+        with suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGKILL)
+            killed += 1
+        moment = time.monotonic()
+        if results and held:
+            mine = [results[int(number)] for number in held]
+            site.finished(mine, 10)
+            verdict.took(time.monotonic() - moment)
+    return killed
+
+
+def _in_flight(site: Site, pids: set[int]) -> set[str]:
+    """Return the numbers of tasks that these processes have started and not ended."""
+    running: set[str] = set()
+    for word, number, pid, _ in site.entries():
+        if pid in pids and word == "start":
+            running.add(number)
+        elif pid in pids and word == "end":
+            running.discard(number)
+    return running
+
+
+def _count(site: Site, verdict: Verdict, sent: int) -> None:
+    starts, ends = site.count("start"), site.count("end")
+    verdict.sent, verdict.run = sent, len(starts)
+    verdict.lost = sent - len(ends)
+    verdict.repeated = sum(1 for times in ends.values() if times > 1)

@@ -1,0 +1,90 @@
+"""Fault o: the database file goes away, cannot be written, or its disk is full."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.faults.site import Site, wait_until
+from tests.faults.verdict import Verdict
+
+_TARGET = "says what is wrong; goes on by itself, or ends with a non-zero code"
+
+
+def database_removed(short: bool) -> Verdict:
+    """The database is deleted under a running worker; the client makes a new one."""
+    verdict = Verdict("o", "database removed", _TARGET)
+    with Site(busy=1.0) as site:
+        node = site.node("-c", "1")
+        verdict.require(site.finished([site.project.good.delay(0)]), "not even the first task ran")
+        for name in ("queue.db", "queue.db-wal", "queue.db-shm"):
+            (site.directory / name).unlink(missing_ok=True)
+        site.project.app.close()
+        site.project.app.forget_connections()
+        # A worker without its file either ends or finds the new one.
+        goes_on = wait_until(lambda: not node.alive or _works(site), 30, every=0.5)
+        verdict.require(goes_on, f"alive but idle: {node.text[-400:]}")
+        if not node.alive:
+            verdict.require(node.wait(5) != 0, "exit code 0")
+        verdict.sent = verdict.run = 2
+    return verdict
+
+
+def database_unwritable(short: bool) -> Verdict:
+    """Nobody may write the file when the worker starts."""
+    verdict = Verdict("o", "database unwritable at start", _TARGET)
+    with Site() as site:
+        folder = site.directory / "closed"
+        folder.mkdir()
+        (folder / "queue.db").write_bytes(b"this is no database" * 100)
+        node = site.node("-c", "1", env={"FAULTS_URL": f"sqlite:///{folder / 'queue.db'}"}, ready=False)
+        said = wait_until(lambda: not node.alive or "not a database" in node.text, 20)
+        verdict.require(said, f"silent: {node.text[-300:]}")
+        verdict.require("not a database" in node.text, f"unreadable: {node.text[-300:]}")
+        verdict.require("Traceback" not in node.text, "a traceback")
+        if not node.alive:
+            verdict.require(node.wait(5) != 0, "exit code 0")
+    return verdict
+
+
+def disk_full(short: bool) -> Verdict:
+    """No file may grow any more: the worker says so, and goes on when there is room again."""
+    verdict = Verdict("o", "disk full", _TARGET)
+    with Site(busy=1.0) as site:
+        node = site.node("-c", "1")
+        verdict.require(site.finished([site.project.good.delay(0)]), "not even the first task ran")
+        result = site.project.early.delay(1, 1.0)
+        wait_until(lambda: site.count("start")["1"] == 1)
+        pids = [node.process.pid, *node.runners()]
+        for pid in pids:
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+        said = wait_until(lambda: not node.alive or "disk" in node.text, 20)
+        for pid in pids:
+            _lift(pid)
+        verdict.require(said, f"silent: {node.text[-300:]}")
+        verdict.require(site.finished([result], 30), f"{dict(site.states([result]))}")
+        verdict.require(site.finished([site.project.good.delay(2)], 30), "does not go on")
+        verdict.require(node.alive, "the node ended")
+        verdict.sent = verdict.run = 3
+        verdict.notes.append(f"the task is {next(iter(site.states([result])))}")
+    return verdict
+
+
+def _lift(pid: int) -> None:
+    try:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    except ProcessLookupError:
+        pass
+
+
+def _works(site: Site) -> bool:
+    try:
+        return site.finished([site.project.good.delay(1)], 2)
+    except Exception:  # the client's own connection may still be to the file that is gone
+        site.project.app.forget_connections()
+        return False

@@ -1,0 +1,50 @@
+"""What a scenario found, and the rules for judging it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Verdict:
+    """One run of one scenario.
+
+    Attributes:
+        fault: its letter in the table of promises.
+        name: which form of it.
+        target: what is promised, in a few words.
+        sent, run, lost, repeated: tasks sent, started at least once, never ended, ended more than once.
+        recovery: seconds until all was well, the worst case of the run; None where there is nothing to recover.
+        broken: every promise that was not kept.
+        notes: what else is worth knowing.
+    """
+
+    fault: str
+    name: str
+    target: str
+    sent: int = 0
+    run: int = 0
+    lost: int = 0
+    repeated: int = 0
+    recovery: float | None = None
+    broken: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def kept(self) -> bool:
+        """True when every promise was kept."""
+        return not self.broken
+
+    def require(self, condition: object, otherwise: str) -> None:
+        """Note a promise that was not kept."""
+        if not condition:
+            self.broken.append(otherwise)
+
+    def took(self, seconds: float) -> None:
+        """Note a recovery; the longest counts."""
+        self.recovery = max(seconds, self.recovery or 0.0)
+
+
+#: A scenario: takes True for its short form.
+Scenario = Callable[[bool], Verdict]
