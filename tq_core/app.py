@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import inspect
 import logging
 import os
-import socket
 import sys
 import threading
 import weakref
@@ -18,28 +15,24 @@ from typing import TYPE_CHECKING, Any, overload
 
 from tq_core import current, signals
 from tq_core.annotations import annotate
-from tq_core.config.masking import mask_url
 from tq_core.config.settings import Level, Settings
-from tq_core.contracts.backend import Backend, ResultRecord
-from tq_core.contracts.broker import Broker
-from tq_core.defaults import default_urls
 from tq_core.errors import ImproperlyConfigured
-from tq_core.plugin.manager import PluginManager
 from tq_core.producer import Producer, enclosing_run
-from tq_core.protocol.inspection import Limits
-from tq_core.protocol.inspection import read as read_message
 from tq_core.registry import TaskRegistry
-from tq_core.routing.queues import Queues
-from tq_core.routing.router import Router
-from tq_core.serializers.registry import SerializerRegistry
 from tq_core.task import Task as BaseTask
 
 if TYPE_CHECKING:
     from tq_core.config.source import Source
+    from tq_core.contracts.backend import Backend
+    from tq_core.contracts.broker import Broker
     from tq_core.message import Message
+    from tq_core.plugin.manager import PluginManager
     from tq_core.protocol.task import TaskMessage
     from tq_core.request import Request
     from tq_core.results.async_result import AsyncResult
+    from tq_core.routing.queues import Queues
+    from tq_core.routing.router import Router
+    from tq_core.serializers.registry import SerializerRegistry
 
 logger = logging.getLogger(__name__)
 
@@ -296,7 +289,7 @@ class Celery:
 
     def register_task(self, task: Any, **options: Any) -> BaseTask:
         """Add a class-based task, given as an instance or a class."""
-        made: Any = task() if inspect.isclass(task) else task
+        made: Any = task() if isinstance(task, type) else task
         instance: BaseTask = made
         instance.app = self
         if not instance.name:
@@ -381,26 +374,34 @@ class Celery:
             discover()
         signals.import_modules.send(self)
 
-    # connections
+    # connections; what they need is imported when they are opened, not by programs that only define tasks
 
     @cached_property
     def plugins(self) -> PluginManager:
         """The plugins this application uses."""
+        from tq_core.plugin.manager import PluginManager
+
         return PluginManager(disabled=self.conf.plugins_disabled, prefer=self.conf.plugins_prefer)
 
     @cached_property
     def serializers(self) -> SerializerRegistry:
         """The serializers by name and content type."""
+        from tq_core.serializers.registry import SerializerRegistry
+
         return SerializerRegistry(self.plugins.open_serializer)
 
     @cached_property
     def queues(self) -> Queues:
         """The queues by name."""
+        from tq_core.routing.queues import Queues
+
         return Queues(self.conf)
 
     @cached_property
     def router(self) -> Router:
         """Decides where calls go."""
+        from tq_core.routing.router import Router
+
         return Router(self.conf, self.queues)
 
     @cached_property
@@ -411,6 +412,8 @@ class Celery:
     @cached_property
     def node(self) -> str:
         """Name of this process for origins and leases."""
+        import socket
+
         return f"gen{os.getpid()}@{socket.gethostname()}"
 
     @property
@@ -447,24 +450,32 @@ class Celery:
 
     @cached_property
     def _urls(self) -> tuple[str, str]:
+        from tq_core.defaults import default_urls
+
         return default_urls(self.conf)
 
     @property
     def broker_address(self) -> str:
         """The broker's URL without its password."""
+        from tq_core.config.masking import mask_url
+
         return mask_url(self._urls[0])
 
     @property
     def backend_address(self) -> str:
         """The result backend's URL without its password."""
+        from tq_core.config.masking import mask_url
+
         return mask_url(self._urls[1])
 
     def message_reader(self) -> Callable[[Message], TaskMessage]:
         """Return the function that decodes task messages within the limits of the settings."""
+        from tq_core.protocol.inspection import Limits, read
+
         conf = self.conf
         size = conf.message_max_size
         return partial(
-            read_message,
+            read,
             codecs=self.serializers,
             accept=self.serializers.accept(conf.accept_content),
             limits=Limits(size=size, unfolded=size, depth=conf.message_max_depth),
@@ -584,6 +595,8 @@ class Celery:
 
     def store_state(self, task_id: str, state: str, meta: Any, request: Request) -> None:
         """Store a custom state of a running task."""
+        from tq_core.contracts.backend import ResultRecord
+
         self.backend.store([ResultRecord(task_id, state, meta, group_id=request.group, parent_id=request.parent_id)])
 
     def send_retry(self, retry: Any, request: Request) -> None:
@@ -675,12 +688,14 @@ def _names(value: Any) -> tuple[str, ...]:
 
 
 def _import_related(package: str, related_name: str | None) -> None:
+    from importlib.util import find_spec
+
     importlib.import_module(package)
     if not related_name:
         return
     name = f"{package}.{related_name}"
     # A package without such a module is fine; a module with a broken import inside is not.
-    if importlib.util.find_spec(name) is not None:
+    if find_spec(name) is not None:
         importlib.import_module(name)
 
 
