@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import inspect
 import logging
 import os
 import sys
@@ -17,25 +16,23 @@ from tq_core import current, signals
 from tq_core.annotations import annotate
 from tq_core.config.settings import Settings
 from tq_core.configurator import Configurator
-from tq_core.connections import Connections
-from tq_core.contracts.backend import Backend, ResultRecord
-from tq_core.contracts.broker import Broker
 from tq_core.discovery import import_named, import_related
-from tq_core.plugin.manager import PluginManager
 from tq_core.producer import Producer, enclosing_run
-from tq_core.protocol.inspection import Limits
-from tq_core.protocol.inspection import read as read_message
 from tq_core.registry import TaskRegistry
-from tq_core.routing.queues import Queues
-from tq_core.routing.router import Router
-from tq_core.serializers.registry import SerializerRegistry
 from tq_core.task import Task as BaseTask
 
 if TYPE_CHECKING:
+    from tq_core.connections import Connections
+    from tq_core.contracts.backend import Backend
+    from tq_core.contracts.broker import Broker
     from tq_core.message import Message
+    from tq_core.plugin.manager import PluginManager
     from tq_core.protocol.task import TaskMessage
     from tq_core.request import Request
     from tq_core.results.async_result import AsyncResult
+    from tq_core.routing.queues import Queues
+    from tq_core.routing.router import Router
+    from tq_core.serializers.registry import SerializerRegistry
 
 logger = logging.getLogger(__name__)
 
@@ -230,7 +227,7 @@ class Celery:
 
     def register_task(self, task: Any, **options: Any) -> BaseTask:
         """Add a class-based task, given as an instance or a class."""
-        made: Any = task() if inspect.isclass(task) else task
+        made: Any = task() if isinstance(task, type) else task
         instance: BaseTask = made
         instance.app = self
         if not instance.name:
@@ -315,26 +312,34 @@ class Celery:
             discover()
         signals.import_modules.send(self)
 
-    # connections
+    # connections; what they need is imported when they are opened, not by programs that only define tasks
 
     @cached_property
     def plugins(self) -> PluginManager:
         """The plugins this application uses."""
+        from tq_core.plugin.manager import PluginManager
+
         return PluginManager(disabled=self.conf.plugins_disabled, prefer=self.conf.plugins_prefer)
 
     @cached_property
     def serializers(self) -> SerializerRegistry:
         """The serializers by name and content type."""
+        from tq_core.serializers.registry import SerializerRegistry
+
         return SerializerRegistry(self.plugins.open_serializer)
 
     @cached_property
     def queues(self) -> Queues:
         """The queues by name."""
+        from tq_core.routing.queues import Queues
+
         return Queues(self.conf)
 
     @cached_property
     def router(self) -> Router:
         """Decides where calls go."""
+        from tq_core.routing.router import Router
+
         return Router(self.conf, self.queues)
 
     @cached_property
@@ -345,6 +350,8 @@ class Celery:
     @cached_property
     def connections(self) -> Connections:
         """Broker and result backend."""
+        from tq_core.connections import Connections
+
         return Connections(self.conf, self.plugins, self.serializers)
 
     @property
@@ -374,10 +381,12 @@ class Celery:
 
     def message_reader(self) -> Callable[[Message], TaskMessage]:
         """Return the function that decodes task messages within the limits of the settings."""
+        from tq_core.protocol.inspection import Limits, read
+
         conf = self.conf
         size = conf.message_max_size
         return partial(
-            read_message,
+            read,
             codecs=self.serializers,
             accept=self.serializers.accept(conf.accept_content),
             limits=Limits(size=size, unfolded=size, depth=conf.message_max_depth),
@@ -491,6 +500,8 @@ class Celery:
 
     def store_state(self, task_id: str, state: str, meta: Any, request: Request) -> None:
         """Store a custom state of a running task."""
+        from tq_core.contracts.backend import ResultRecord
+
         self.backend.store([ResultRecord(task_id, state, meta, group_id=request.group, parent_id=request.parent_id)])
 
     def send_retry(self, retry: Any, request: Request) -> None:

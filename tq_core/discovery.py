@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -24,9 +23,11 @@ def import_related(packages: Iterable[str] | Callable[[], Iterable[str]] | None,
     Raises:
         ImportError: a package cannot be imported, or a module that is there fails to import.
     """
+    from importlib.util import find_spec
+
     for package in (packages() if callable(packages) else packages) or ():
         importlib.import_module(package)
         name = f"{package}.{related_name}"
         # A package without such a module is fine; a module with a broken import inside is not.
-        if related_name and importlib.util.find_spec(name) is not None:
+        if related_name and find_spec(name) is not None:
             importlib.import_module(name)

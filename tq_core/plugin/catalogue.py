@@ -6,7 +6,6 @@ only what was chosen is ever imported.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -182,6 +181,8 @@ class Catalogue:
         if distribution is not None:
             return f"the {noun} {shown} needs {distribution}: pip install {distribution}"
         names = self.names(kind)
+        import difflib
+
         near = difflib.get_close_matches(name, sorted({*names, *known}), n=1, cutoff=0.6)
         text = f"no installed distribution offers the {noun} {shown}"
         if near:
