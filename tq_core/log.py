@@ -122,6 +122,14 @@ def redirect_stdouts(level: int) -> None:
     sys.stderr = Prints(logger, level, sys.__stderr__)
 
 
+def restore_stdouts() -> None:
+    """Let this process print to its terminal again."""
+    if isinstance(sys.stdout, Prints):
+        sys.stdout = sys.__stdout__
+    if isinstance(sys.stderr, Prints):
+        sys.stderr = sys.__stderr__
+
+
 class _Formatter(logging.Formatter):
     """Colours the message by its level, where that is wanted."""
 

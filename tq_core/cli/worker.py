@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -206,7 +207,14 @@ def _run(invocation: Invocation, app: Celery, given: Mapping[str, Any]) -> int:
         log.setup(app, options.loglevel, options.logfile, colorize=colorize)
     except OSError as error:
         raise click.ClickException(f"--logfile {options.logfile}: {error.strerror}") from error
-    _import_tasks(app)
+    try:
+        _import_tasks(app)
+    except click.ClickException as error:
+        if options.logfile:
+            logging.getLogger("tq.worker").error(error.message)
+        # Whoever started the worker is to see the reason, whatever the log is.
+        log.restore_stdouts()
+        raise
     reference = None
     if invocation.app_path is not None:
         reference = AppReference(invocation.app_path, os.getcwd(), app.conf, logging_options)
