@@ -14,7 +14,7 @@ def memory(short: bool) -> Verdict:
     most = 8.0 if short else 4.0
     verdict = Verdict("q", f"memory after {total} tasks", f"within {most:g} % of that after a quarter")
     with Site() as site:
-        node = site.node("-c", "1", "-l", "warning")
+        node = site.node("-c", "1")
         node_ready = site.finished([site.project.good.delay(0)])
         verdict.require(node_ready, "not even the first task ran")
         sizes = []
