@@ -20,7 +20,8 @@ def memory(short: bool) -> Verdict:
         sizes = []
         for part in range(4):
             results = [
-                site.project.good.apply_async((n,), soft_time_limit=3600) for n in range(part * total // 4, (part + 1) * total // 4)
+                site.project.good.apply_async((n,), soft_time_limit=3600)
+                for n in range(part * total // 4, (part + 1) * total // 4)
             ]
             verdict.require(site.finished(results, 120), f"{dict(site.states(results))}")
             sizes.append([_resident(pid) for pid in (node.process.pid, *node.runners())])

@@ -12,12 +12,9 @@ from typing import Any
 from tq_core.contracts.pool import Execution, Layout, Pool, PoolCapabilities
 from tq_core.pools.job_queue import JobQueue
 
-
 #: Signals whose handlers every task finds as the worker set them: those that interrupt a task or end a worker, and the
 #: one that makes waiting for child processes work.
-_KEPT = tuple(
-    getattr(signal, name) for name in ("SIGUSR1", "SIGTERM", "SIGINT", "SIGCHLD") if hasattr(signal, name)
-)
+_KEPT = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGTERM", "SIGINT", "SIGCHLD") if hasattr(signal, name))
 
 
 class SoloPool(Pool):
