@@ -14,13 +14,14 @@ def memory(short: bool) -> Verdict:
     most = 8.0 if short else 4.0
     verdict = Verdict("q", f"memory after {total} tasks", f"within {most:g} % of that after a quarter")
     with Site() as site:
-        node = site.node("-c", "1", "-l", "warning")
+        node = site.node("-c", "1")
         node_ready = site.finished([site.project.good.delay(0)])
         verdict.require(node_ready, "not even the first task ran")
         sizes = []
         for part in range(4):
             results = [
-                site.project.good.apply_async((n,), soft_time_limit=3600) for n in range(part * total // 4, (part + 1) * total // 4)
+                site.project.good.apply_async((n,), soft_time_limit=3600)
+                for n in range(part * total // 4, (part + 1) * total // 4)
             ]
             verdict.require(site.finished(results, 120), f"{dict(site.states(results))}")
             sizes.append([_resident(pid) for pid in (node.process.pid, *node.runners())])

@@ -40,7 +40,8 @@ def runners_killed_late(short: bool) -> Verdict:
     """Kill runners while they run late-acknowledged tasks: none is lost, none ends twice."""
     verdict = Verdict("a", "runner killed, late", "0 lost, 0 ended twice; node survives")
     kills, tasks = (5, 120) if short else (30, 800)
-    with Site() as site:
+    # Killing at random hits one innocent task three times in a row now and then, which is what poison looks like.
+    with Site(deliveries=0) as site:
         node = site.node("-c", "3")
         results = [site.project.late.delay(n, 0.03) for n in range(tasks)]
         killed = _kill_runners(site, node, kills, verdict, [])

@@ -23,7 +23,9 @@ def in_threads(short: bool) -> Verdict:
 
 
 def _misbehave(pool: str, concurrency: str, short: bool) -> Verdict:
-    verdict = Verdict("i", f"misbehaving tasks, {pool}", "worker alive, the next good task within 1 s, FAILURE for each")
+    verdict = Verdict(
+        "i", f"misbehaving tasks, {pool}", "worker alive, the next good task within 1 s, FAILURE for each"
+    )
     with Site() as site:
         node = site.node("-P", pool, "-c", concurrency)
         site.finished([site.project.good.delay(0)])

@@ -1,6 +1,7 @@
 """Tasks that misbehave in every way that has ever ended, stuck or silenced a worker."""
 
 import atexit
+import contextlib
 import ctypes
 import logging
 import multiprocessing
@@ -24,7 +25,9 @@ PROCESSES, EVERYWHERE = ("prefork",), ("prefork", "threads")
 
 def trick(*states, pools=EVERYWHERE, limit=None, soft=None, late=False):
     def register(function):
-        options = {"acks_late": True, "reject_on_worker_lost": True, "acks_on_failure_or_timeout": False} if late else {}
+        options = (
+            {"acks_late": True, "reject_on_worker_lost": True, "acks_on_failure_or_timeout": False} if late else {}
+        )
         task = app.task(name=f"mischief.{function.__name__}", **options)(function)
         TRICKS[function.__name__] = (task, states, pools, limit, soft)
         return task
@@ -280,10 +283,8 @@ def loop_past_the_soft_limit():
 @trick(*FAILS, soft=0.2, limit=0.8)
 def swallow_the_soft_limit():
     while True:
-        try:
+        with contextlib.suppress(SoftTimeLimitExceeded):
             time.sleep(30)
-        except SoftTimeLimitExceeded:
-            pass
 
 
 @trick(*FAILS, limit=0.8)
@@ -331,7 +332,7 @@ def print_much():
 
 @trick(*WORKS)
 def log_nonsense():
-    logging.getLogger("tq.task").error("%d %s", "not a number")
+    logging.getLogger("tq.task").error("%d %s", "not a number")  # noqa: PLE1206 - the point of this task
 
 
 @trick(*WORKS, pools=PROCESSES)

@@ -8,6 +8,8 @@ from tq_core.canvas import chord, group
 
 app = Celery("project", broker=os.environ["FAULTS_URL"], backend=os.environ["FAULTS_URL"])
 app.conf.imports = ["mischief"]
+if "FAULTS_DELIVERIES" in os.environ:
+    app.conf.task_max_deliveries = int(os.environ["FAULTS_DELIVERIES"])
 if "FAULTS_LEASE" in os.environ:
     app.conf.lease_duration = float(os.environ["FAULTS_LEASE"])
 if "FAULTS_BUSY" in os.environ:

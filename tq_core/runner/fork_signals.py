@@ -1,7 +1,7 @@
 """What signals mean to the processes that tasks fork.
 
-A runner leaves shutdown to its supervisor, so it disregards the signals that would end it. A child that a task forks must
-not: ``multiprocessing`` ends its workers by SIGTERM and waits for them.
+A runner leaves shutdown to its supervisor, so it disregards the signals that would end it. A child that a task forks
+must not: ``multiprocessing`` ends its workers by SIGTERM and waits for them.
 """
 
 from __future__ import annotations

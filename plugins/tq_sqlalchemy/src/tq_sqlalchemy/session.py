@@ -8,6 +8,7 @@ a process queue for an ordinary lock first, and processes try again after fracti
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import sqlite3
@@ -15,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakSet, WeakValueDictionary
 
@@ -25,6 +27,11 @@ from tq_sqlalchemy.address import Address
 from tq_sqlalchemy.sqlite.connection import ERRORS, explain, is_busy, make_engine, open_connection
 
 T = TypeVar("T")
+
+logger = logging.getLogger("tq.sqlalchemy")
+
+#: Seconds between looks at whether the file is still the one that was opened.
+LOOK_EVERY = 1.0
 
 
 class WriteTurn:
@@ -82,13 +89,15 @@ class Session:
 class _Process:
     """What belongs to one process: its threads' sessions and its turn to write."""
 
-    __slots__ = ("local", "pid", "prepared", "sessions", "turn")
+    __slots__ = ("identity", "local", "looked_at", "pid", "prepared", "sessions", "turn")
 
     def __init__(self, path: str) -> None:
         self.pid = os.getpid()
         self.local = threading.local()
         self.sessions: WeakSet[Session] = WeakSet()
         self.prepared = False
+        self.identity: tuple[int, int] | None = None
+        self.looked_at = 0.0
         with _GUARD:
             key = (self.pid, path)
             turn = _TURNS.get(key)
@@ -176,9 +185,11 @@ class Database:
         if process.pid != os.getpid():
             # Closing the parent's connections here would drop the locks this process takes on the same file.
             _INHERITED.append(process)
-            prepared = process.prepared
+            inherited = process
             process = self._process = _Process(str(self.address.path))
-            process.prepared = prepared
+            process.prepared, process.identity = inherited.prepared, inherited.identity
+        if process.identity is not None and time.monotonic() - process.looked_at >= LOOK_EVERY:
+            self._look_at_file(process)
         session: Session | None = getattr(process.local, "session", None)
         if session is None:
             session = Session(self.engine, self._statements)
@@ -188,8 +199,21 @@ class Database:
             process.local.session = session
         if not process.prepared:
             self._make_ready(session, patience)
+            process.identity = _identity(self.address.path)
+            process.looked_at = time.monotonic()
             process.prepared = True
         return session
+
+    def _look_at_file(self, process: _Process) -> None:
+        """Notice that the file was removed or replaced: open connections would go on with what nobody else sees."""
+        process.looked_at = time.monotonic()
+        if _identity(self.address.path) == process.identity:
+            return
+        logger.error("%s was removed or replaced; it is opened anew, with what it holds now", self.address)
+        process.identity = None
+        process.prepared = False
+        # Every thread gets a new session at its next call; the old ones are closed when nobody uses them any more.
+        process.local = threading.local()
 
     def _make_ready(self, session: Session, patience: float | None) -> None:
         def upgrade(_session: Session) -> None:
@@ -259,6 +283,14 @@ class Database:
         finally:
             if turn is not None:
                 turn.release()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino)
 
 
 # --- forks -----------------------------------------------------------------------------------------------
