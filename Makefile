@@ -11,7 +11,7 @@ PY := $(BIN)/python
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 RECIPE_OF_VENV := pyproject.toml VERSION requirements-dev.txt scripts/environment.py $(PLUGINS:=/pyproject.toml)
 
-# `make bench -- --quick` hands make the goals "bench --quick": what follows bench is the benchmark's, not make's.
+# `make bench -- --late` hands make the goals "bench --late": what follows bench is the benchmark's, not make's.
 ifeq (bench,$(firstword $(MAKECMDGOALS)))
 BENCH_WORDS := $(wordlist 2,$(words $(MAKECMDGOALS)),$(MAKECMDGOALS))
 ifneq (,$(BENCH_WORDS))
@@ -56,7 +56,7 @@ unit: dev  ## every test (ARGS="tests/config -k yaml" for some)
 coverage: dev  ## every test, with line and branch coverage
 	@"$(PY)" -m pytest --cov --cov-report=term:skip-covered $(ARGS)
 
-bench: dev  ## measure (`make bench ARGS="…"`, or `make bench -- --quick`)
+bench: dev  ## measure (`make bench ARGS="…"`, or `make bench -- --late`)
 	@"$(PY)" tests/benchmarks/run.py $(BENCH_WORDS) $(ARGS)
 
 docs: dev  ## write the generated reference pages again and check every link

@@ -33,6 +33,12 @@ def test_without_a_terminal_it_speaks_in_plain_lines(tq):
     assert "tasks per second" in done.stdout
 
 
+def test_it_follows_no_configuration_of_the_working_directory(tq):
+    tq.write("celeryconfig.yaml", "task_routes: {'*': elsewhere}\ntask_default_queue: other\nno_such_setting: 1\n")
+    tq.env["CELERY_BROKER_URL"] = "nosuchbroker://host"
+    assert tq.json("demo", "--limit", "5", "-c", "1")["agrees"]
+
+
 def test_an_interrupted_demonstration_stops_its_worker_and_cleans_up(tq):
     tq.env["TMPDIR"] = str(tq.directory / "tmp")
     Path(tq.env["TMPDIR"]).mkdir()

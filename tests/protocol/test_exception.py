@@ -63,7 +63,8 @@ def test_a_class_that_is_no_exception_is_not_even_constructed(tmp_path: Path) ->
         warnings.simplefilter("always")
         rebuild_exception({"exc_type": "Popen", "exc_message": [program], "exc_module": "subprocess"})
         gc.collect()
-    assert not [warning for warning in seen if issubclass(warning.category, ResourceWarning)]
+    # The collector may find what other tests left behind; only a child process is this test's.
+    assert not [warning for warning in seen if "subprocess" in str(warning.message)]
     assert not made.exists()
 
 

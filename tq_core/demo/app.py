@@ -4,4 +4,5 @@ from __future__ import annotations
 
 from tq_core.app import Celery
 
-app = Celery("tq_core.demo", include=["tq_core.demo.tasks"], set_as_current=False)
+# A configuration in the working directory is somebody's own, and not the demonstration's.
+app = Celery("tq_core.demo", config_source={}, include=["tq_core.demo.tasks"], set_as_current=False)
