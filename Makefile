@@ -63,6 +63,7 @@ docs: dev  ## write the generated reference pages again and check every link
 	@mkdir -p docs/reference
 	@"$(PY)" -m tq_core.config.reference > docs/reference/configuration.md.new
 	@mv docs/reference/configuration.md.new docs/reference/configuration.md
+	@"$(PY)" -m tq_core.cli.reference
 	@"$(PY)" scripts/check_links.py
 
 faults: dev  ## inject faults and judge what became of the tasks (ARGS="--runs 10 --only a,b")

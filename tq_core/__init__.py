@@ -10,13 +10,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tq_core.app import Celery, shared_task
+    from tq_core.app import Celery
     from tq_core.canvas.chain import chain
     from tq_core.canvas.chord import chord
     from tq_core.canvas.group import group
     from tq_core.canvas.mapping import chunks, xmap, xstarmap
     from tq_core.canvas.signature import Signature, maybe_signature, signature
     from tq_core.current import get_current_app, get_current_task
+    from tq_core.shared import shared_task
     from tq_core.task import Task
 
 __all__ = [
@@ -39,7 +40,7 @@ __all__ = [
 
 _HOMES = {
     "Celery": "tq_core.app",
-    "shared_task": "tq_core.app",
+    "shared_task": "tq_core.shared",
     "Task": "tq_core.task",
     "Signature": "tq_core.canvas.signature",
     "signature": "tq_core.canvas.signature",

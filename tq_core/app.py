@@ -4,47 +4,37 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import inspect
 import logging
 import os
-import socket
 import sys
 import threading
-import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, overload
 
 from tq_core import current, signals
 from tq_core.annotations import annotate
-from tq_core.config.masking import mask_url
-from tq_core.config.settings import Level, Settings
-from tq_core.contracts.backend import Backend, ResultRecord
-from tq_core.contracts.broker import Broker
-from tq_core.defaults import default_urls
-from tq_core.errors import ImproperlyConfigured
-from tq_core.plugin.manager import PluginManager
+from tq_core.config.settings import Settings
+from tq_core.configurator import Configurator
+from tq_core.discovery import import_named, import_related
 from tq_core.producer import Producer, enclosing_run
-from tq_core.protocol.inspection import Limits
-from tq_core.protocol.inspection import read as read_message
 from tq_core.registry import TaskRegistry
-from tq_core.routing.queues import Queues
-from tq_core.routing.router import Router
-from tq_core.serializers.registry import SerializerRegistry
 from tq_core.task import Task as BaseTask
 
 if TYPE_CHECKING:
-    from tq_core.config.source import Source
+    from tq_core.connections import Connections
+    from tq_core.contracts.backend import Backend
+    from tq_core.contracts.broker import Broker
     from tq_core.message import Message
+    from tq_core.plugin.manager import PluginManager
     from tq_core.protocol.task import TaskMessage
     from tq_core.request import Request
     from tq_core.results.async_result import AsyncResult
+    from tq_core.routing.queues import Queues
+    from tq_core.routing.router import Router
+    from tq_core.serializers.registry import SerializerRegistry
 
 logger = logging.getLogger(__name__)
-
-#: Every living application, for ``shared_task``.
-_applications: weakref.WeakSet[Celery] = weakref.WeakSet()
 
 
 class Celery:
@@ -97,7 +87,6 @@ class Celery:
         self._finalized = False
         self._deferred: list[Callable[[], None]] = []
         self._registry = TaskRegistry()
-        self._pid = os.getpid()
         given = {**(changes or {}), **{k: v for k, v in settings.items() if k not in _IGNORED}}
         if broker is not None:
             given["broker_url"] = broker
@@ -108,12 +97,12 @@ class Celery:
         if config_source is not None:
             self.config_from_object(config_source, namespace=namespace)
         else:
-            self._configure_from_surroundings()
+            self._configurator.take_surroundings()
         if given:
             self.conf.layer(given, origin="arguments of Celery()")
         if set_as_current:
             current.set_current_app(self)
-        _applications.add(self)
+        current.add_app(self)
 
     # configuration
 
@@ -132,47 +121,17 @@ class Celery:
             ImportError: the module cannot be found.
             ImproperlyConfigured: a value cannot be used.
         """
-        from tq_core.config.loading import read
-
         try:
-            source = read(obj, namespace=namespace or "")
+            self._configurator.take_object(obj, namespace)
         except ImportError:
-            # ``config_from_object("celeryconfig")`` of a site that writes its configuration in YAML.
-            file = next((f"{obj}{ending}" for ending in (".yaml", ".yml") if os.path.isfile(f"{obj}{ending}")), None)
-            if file is not None:
-                self.config_from_file(file)
-                return
-            if silent:
-                return
-            raise
-        self._adopt([(Level.FILE, source)])
-
-    def _configure_from_surroundings(self) -> None:
-        """Take the settings that need not be named: ``CELERY_CONFIG_MODULE``, ``celeryconfig.yaml``, the environment.
-
-        A ``celeryconfig.py`` is not among them: Celery's applications read it only when the program says so.
-        """
-        from tq_core.config.environment import CONFIG_VARIABLE, read_environment
-
-        named = os.environ.get(CONFIG_VARIABLE)
-        found = named or next((name for name in _YAML_FILES if os.path.isfile(name)), None)
-        if found is not None:
-            self.config_from_file(found)
-            return
-        source = read_environment(os.environ, {})
-        if source.entries:
-            self._adopt([(Level.ENVIRONMENT, source)])
+            if not silent:
+                raise
 
     def config_from_envvar(self, variable_name: str, silent: bool = False, force: bool = False) -> bool:
         """Take settings from the module or file that an environment variable names; False when it is not set."""
-        name = os.environ.get(variable_name)
-        if not name:
-            if silent:
-                return False
-            raise ImproperlyConfigured(
-                f"The environment variable {variable_name!r} is not set; it should name the settings"
-            )
-        self.config_from_file(name)
+        if silent and not os.environ.get(variable_name):
+            return False
+        self._configurator.take_variable(variable_name)
         return True
 
     def config_from_file(self, name: str | None = None) -> str | None:
@@ -187,41 +146,9 @@ class Celery:
 
         Raises:
             ConfigurationInvalid: lists every mistake with file, line and column.
+            ImproperlyConfigured: there is no such file or module, or its code raised.
         """
-        from tq_core.config.environment import read_environment
-        from tq_core.config.loading import discover, read
-
-        found = name if name is not None else discover(os.environ)
-        sources = [] if found is None else [(Level.FILE, read(found))]
-        self._choose_plugins([*sources, (Level.ENVIRONMENT, read_environment(os.environ))])
-        schema = self.plugins.settings_schema()
-        self.conf.declare(schema)
-        self._adopt([*sources, (Level.ENVIRONMENT, read_environment(os.environ, schema))], schema)
-        return found
-
-    def _choose_plugins(self, sources: Iterable[tuple[Level, Source]]) -> None:
-        """Take the settings that say which plugins may be imported, before any is asked for its settings."""
-        from tq_core.config.validation import examine
-
-        for level, source in sources:
-            entries = tuple(entry for entry in source.entries if entry.name.lower() in _PLUGIN_CHOICE)
-            # What is wrong with them is said when everything is examined.
-            values, origins, _ = examine(replace(source, entries=entries))
-            self.conf.adopt_layer(values, origins, level)
-        self._settings_changed()
-
-    def _adopt(self, sources: Iterable[tuple[Level, Any]], schema: Mapping[str, Any] | None = None) -> None:
-        """Take the settings of some sources, or raise with every mistake in any of them."""
-        from tq_core.config.mistake import ConfigurationInvalid
-        from tq_core.config.validation import examine
-
-        examined = [(level, *examine(source, schema)) for level, source in sources]
-        mistakes = [mistake for _, _, _, wrong in examined for mistake in wrong]
-        if mistakes:
-            raise ConfigurationInvalid(mistakes)
-        for level, values, origins, _ in examined:
-            self.conf.adopt_layer(values, origins, level)
-        self._settings_changed()
+        return self._configurator.take_file(name)
 
     def add_defaults(self, fun: Any) -> None:
         """Take settings from a mapping, or from a function that returns one."""
@@ -236,8 +163,12 @@ class Celery:
     def _settings_changed(self) -> None:
         """Forget what was derived from the settings."""
         self.close()
-        for name in ("queues", "router", "serializers", "producer", "plugins", "_urls"):
+        for name in ("queues", "router", "serializers", "producer", "plugins", "connections", "_configurator"):
             self.__dict__.pop(name, None)
+
+    @cached_property
+    def _configurator(self) -> Configurator:
+        return Configurator(self.conf, lambda: self.plugins, self._settings_changed)
 
     # tasks
 
@@ -296,7 +227,7 @@ class Celery:
 
     def register_task(self, task: Any, **options: Any) -> BaseTask:
         """Add a class-based task, given as an instance or a class."""
-        made: Any = task() if inspect.isclass(task) else task
+        made: Any = task() if isinstance(task, type) else task
         instance: BaseTask = made
         instance.app = self
         if not instance.name:
@@ -317,6 +248,11 @@ class Celery:
         if module == "__main__":
             module = self.main or "__main__"
         return f"{module}.{name}"
+
+    @property
+    def finalized(self) -> bool:
+        """True once built-in and shared tasks are in place."""
+        return self._finalized
 
     @property
     def tasks(self) -> TaskRegistry:
@@ -362,45 +298,48 @@ class Celery:
             force: import now.
         """
 
-        def discover() -> None:
-            names = packages() if callable(packages) else packages
-            for package in names or ():
-                _import_related(package, related_name)
-
         if force:
-            discover()
+            import_related(packages, related_name)
         else:
-            self._deferred.append(discover)
+            self._deferred.append(partial(import_related, packages, related_name))
 
     def import_task_modules(self) -> None:
         """Import what the settings ``imports`` and ``include`` name, and what was to be discovered. For workers."""
-        for module in (*_names(self.conf.imports), *_names(self.conf.include)):
-            importlib.import_module(module)
+        import_named(self.conf.imports)
+        import_named(self.conf.include)
         deferred, self._deferred = self._deferred, []
         for discover in deferred:
             discover()
         signals.import_modules.send(self)
 
-    # connections
+    # connections; what they need is imported when they are opened, not by programs that only define tasks
 
     @cached_property
     def plugins(self) -> PluginManager:
         """The plugins this application uses."""
+        from tq_core.plugin.manager import PluginManager
+
         return PluginManager(disabled=self.conf.plugins_disabled, prefer=self.conf.plugins_prefer)
 
     @cached_property
     def serializers(self) -> SerializerRegistry:
         """The serializers by name and content type."""
+        from tq_core.serializers.registry import SerializerRegistry
+
         return SerializerRegistry(self.plugins.open_serializer)
 
     @cached_property
     def queues(self) -> Queues:
         """The queues by name."""
+        from tq_core.routing.queues import Queues
+
         return Queues(self.conf)
 
     @cached_property
     def router(self) -> Router:
         """Decides where calls go."""
+        from tq_core.routing.router import Router
+
         return Router(self.conf, self.queues)
 
     @cached_property
@@ -409,62 +348,45 @@ class Celery:
         return Producer(self)
 
     @cached_property
+    def connections(self) -> Connections:
+        """Broker and result backend."""
+        from tq_core.connections import Connections
+
+        return Connections(self.conf, self.plugins, self.serializers)
+
+    @property
     def node(self) -> str:
         """Name of this process for origins and leases."""
-        return f"gen{os.getpid()}@{socket.gethostname()}"
+        return self.connections.node
 
     @property
     def broker(self) -> Broker:
         """The broker; opened when first needed, and anew after a fork."""
-        if self._pid != os.getpid():
-            self.forget_connections()
-        return self._broker
-
-    @cached_property
-    def _broker(self) -> Broker:
-        url, _ = self._urls
-        return self.plugins.open_broker(url, settings=self.conf.with_defaults(), node=self.node)
+        return self.connections.broker
 
     @property
     def backend(self) -> Backend:
         """The result backend; opened when first needed, and anew after a fork."""
-        if self._pid != os.getpid():
-            self.forget_connections()
-        return self._backend
-
-    @cached_property
-    def _backend(self) -> Backend:
-        conf = self.conf
-        _, url = self._urls
-        accepted = conf.result_accept_content
-        return self.plugins.open_backend(
-            url,
-            settings=conf.with_defaults(),
-            serializer=self.serializers.get(conf.result_serializer),
-            accept=self.serializers.accept(conf.accept_content if accepted is None else accepted),
-            node=self.node,
-        )
-
-    @cached_property
-    def _urls(self) -> tuple[str, str]:
-        return default_urls(self.conf)
+        return self.connections.backend
 
     @property
     def broker_address(self) -> str:
         """The broker's URL without its password."""
-        return mask_url(self._urls[0])
+        return self.connections.addresses[0]
 
     @property
     def backend_address(self) -> str:
         """The result backend's URL without its password."""
-        return mask_url(self._urls[1])
+        return self.connections.addresses[1]
 
     def message_reader(self) -> Callable[[Message], TaskMessage]:
         """Return the function that decodes task messages within the limits of the settings."""
+        from tq_core.protocol.inspection import Limits, read
+
         conf = self.conf
         size = conf.message_max_size
         return partial(
-            read_message,
+            read,
             codecs=self.serializers,
             accept=self.serializers.accept(conf.accept_content),
             limits=Limits(size=size, unfolded=size, depth=conf.message_max_depth),
@@ -472,20 +394,14 @@ class Celery:
 
     def forget_connections(self) -> None:
         """Drop what a parent process opened, without closing it: it is still the parent's."""
-        with self._lock:
-            self._pid = os.getpid()
-            for name in ("_broker", "_backend", "node", "producer"):
-                inherited = self.__dict__.pop(name, None)
-                if inherited is not None:
-                    _inherited.append(inherited)
+        self.__dict__.pop("producer", None)  # it names the parent as the origin of its messages
+        if "connections" in self.__dict__:
+            self.connections.forget()
 
     def close(self) -> None:
         """Close the connections of this process; using the application again opens new ones."""
-        with self._lock:
-            for name in ("_broker", "_backend"):
-                opened = self.__dict__.pop(name, None)
-                if opened is not None:
-                    opened.close()
+        if "connections" in self.__dict__:
+            self.connections.close()
 
     def __enter__(self) -> Celery:
         return self
@@ -584,6 +500,8 @@ class Celery:
 
     def store_state(self, task_id: str, state: str, meta: Any, request: Request) -> None:
         """Store a custom state of a running task."""
+        from tq_core.contracts.backend import ResultRecord
+
         self.backend.store([ResultRecord(task_id, state, meta, group_id=request.group, parent_id=request.parent_id)])
 
     def send_retry(self, retry: Any, request: Request) -> None:
@@ -612,18 +530,6 @@ class Celery:
         from tq_core.canvas.replacing import add_to_chord
 
         return add_to_chord(self, task, sig, lazy)
-
-    def send_errback(self, errback: Any, request: Request, error: BaseException, traceback: str | None) -> None:
-        """Call or send one ``link_error`` signature of a failed run."""
-        from tq_core.canvas.errbacks import send_errback
-
-        send_errback(self, errback, request, error, traceback or "")
-
-    def fail_unsent(self, signature: Any, error: BaseException, *, with_errbacks: bool = True) -> None:
-        """Record that a chord's body, or the rest of a chain, will never run."""
-        from tq_core.canvas.errbacks import fail_unsent
-
-        fail_unsent(self, signature, error, with_errbacks=with_errbacks)
 
     # programs
 
@@ -654,54 +560,11 @@ class Celery:
         return f"<Celery {self.main or '__main__'} at {id(self):#x}>"
 
 
-#: Configuration files that every application reads which is not told otherwise, from the working directory.
-_YAML_FILES = ("celeryconfig.yaml", "celeryconfig.yml")
 #: Arguments of Celery's constructor that replace its insides; there is nothing to replace here.
 _IGNORED = frozenset({"loader", "amqp", "events", "log", "control", "tasks", "fixups", "accept_magic_kwargs"})
-#: Settings that decide which plugins are imported.
-_PLUGIN_CHOICE = frozenset({"plugins_disabled", "plugins_prefer"})
-#: Connections inherited over a fork. Kept for ever: collecting them could close what the parent still uses.
-_inherited: list[Any] = []
 
 
 def _rebuild(main: str | None, conf: Settings) -> Celery:
     app = Celery(main, set_as_current=False)
     app.adopt_settings(conf)
     return app
-
-
-def _names(value: Any) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value or ())
-
-
-def _import_related(package: str, related_name: str | None) -> None:
-    importlib.import_module(package)
-    if not related_name:
-        return
-    name = f"{package}.{related_name}"
-    # A package without such a module is fine; a module with a broken import inside is not.
-    if importlib.util.find_spec(name) is not None:
-        importlib.import_module(name)
-
-
-def shared_task(*args: Any, **kwargs: Any) -> Any:
-    """Make a task that every application has; usable with and without arguments, like ``app.task``.
-
-    What it returns is the current application's task of that name, looked up at each use.
-    """
-
-    def create(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-        def decorate(function: Callable[..., Any]) -> Any:
-            name = options.get("name")
-            current.add_shared_task(
-                lambda app: app.task(**options)(function), [a for a in _applications if a._finalized]
-            )
-            from tq_core.shared import SharedTask
-
-            return SharedTask(function, name)
-
-        return decorate
-
-    if len(args) == 1 and callable(args[0]):
-        return create(**kwargs)(args[0])
-    return create(*args, **kwargs)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,8 @@ class _Applications(threading.local):
 
 _thread = _Applications()
 _default: list[Celery] = []
+#: Every living application.
+_apps: WeakSet[Celery] = WeakSet()
 #: Functions that add a ``shared_task`` to an application, called for every application there is and will be.
 _shared: list[Callable[[Celery], Any]] = []
 
@@ -60,11 +63,17 @@ def get_current_task() -> Task | None:
     return request.task_object if request is not None else None
 
 
-def add_shared_task(connect: Callable[[Celery], Any], applications: Any) -> None:
-    """Run ``connect`` on every application, now and later."""
+def add_app(app: Celery) -> None:
+    """Let ``app`` have the shared tasks that are yet to be defined."""
+    _apps.add(app)
+
+
+def add_shared_task(connect: Callable[[Celery], Any]) -> None:
+    """Run ``connect`` on every application: now where the others are in place already, else when they are."""
     _shared.append(connect)
-    for app in applications:
-        connect(app)
+    for app in list(_apps):
+        if app.finalized:
+            connect(app)
 
 
 def shared_tasks() -> tuple[Callable[[Celery], Any], ...]:

@@ -18,6 +18,11 @@ from tq_core import current, signals
 if TYPE_CHECKING:
     from tq_core.app import Celery
 
+    _StreamHandler = logging.StreamHandler[TextIO]
+else:
+    # Before Python 3.11 the class takes no parameter at run time.
+    _StreamHandler = logging.StreamHandler
+
 #: Parent of every task's logger.
 TASK_LOGGER = "tq.task"
 #: Where prints go.
@@ -117,6 +122,14 @@ def redirect_stdouts(level: int) -> None:
     sys.stderr = Prints(logger, level, sys.__stderr__)
 
 
+def restore_stdouts() -> None:
+    """Let this process print to its terminal again."""
+    if isinstance(sys.stdout, Prints):
+        sys.stdout = sys.__stdout__
+    if isinstance(sys.stderr, Prints):
+        sys.stderr = sys.__stderr__
+
+
 class _Formatter(logging.Formatter):
     """Colours the message by its level, where that is wanted."""
 
@@ -155,7 +168,7 @@ def _remove_handlers(logger: logging.Logger) -> None:
         handler.close()
 
 
-class _TerminalHandler(logging.StreamHandler[TextIO]):
+class _TerminalHandler(_StreamHandler):
     """Writes to standard error; when that is gone there is nobody left to tell."""
 
     def handleError(self, record: logging.LogRecord) -> None:

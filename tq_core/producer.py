@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tq_core import current, signals
 from tq_core.errors import BrokerUnavailable, ImproperlyConfigured, PublishError
 from tq_core.message import Message
-from tq_core.protocol import task_v1, task_v2
+from tq_core.protocol import task_v2
 from tq_core.protocol.task import TaskCall
 from tq_core.retry import delays
 from tq_core.timeutil import unix_from_iso
@@ -53,7 +52,7 @@ class Producer:
         self._conf = conf
         self._ids = _Ids()
         #: Where ``rpc`` results of this process go.
-        self.reply_to = str(uuid.uuid4())
+        self.reply_to = self._ids.next()
         self._first_protocol = conf.task_protocol == 1
         self._templates: dict[str, dict[str, Any]] = {}
         self._bound: float = conf.broker_publish_timeout
@@ -247,6 +246,8 @@ class Producer:
     def _build(self, call: TaskCall) -> tuple[dict[str, Any], Any]:
         """Return headers and body of a call; a task's constant headers are made once."""
         if self._first_protocol:
+            from tq_core.protocol import task_v1
+
             return task_v1.build(call)
         template = self._templates.get(call.name)
         if template is None:

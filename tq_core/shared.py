@@ -8,6 +8,21 @@ from typing import Any
 from tq_core import current
 
 
+def shared_task(*args: Any, **options: Any) -> Any:
+    """Make a task that every application has; usable with and without arguments, like ``app.task``.
+
+    What it returns is the current application's task of that name, looked up at each use.
+    """
+
+    def decorate(function: Callable[..., Any]) -> SharedTask:
+        current.add_shared_task(lambda app: app.task(**options)(function))
+        return SharedTask(function, options.get("name"))
+
+    if len(args) == 1 and callable(args[0]):
+        return decorate(args[0])
+    return decorate
+
+
 class SharedTask:
     """Stands for the current application's task of one name, with all of its attributes.
 

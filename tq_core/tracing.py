@@ -5,7 +5,6 @@ Used by the runner and by eager calls, so that both behave alike.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 from collections.abc import Callable
@@ -107,6 +106,8 @@ def _run_body(plan: TaskPlan, request: Request, guard: Any, started: float) -> O
             plan.before_start(request.id, args, kwargs)
         value = plan.call(*args, **kwargs)
         if plan.is_coroutine:
+            import asyncio  # heavy, and nothing to tasks that are plain functions
+
             value = asyncio.run(value)
         guard.interruptible = False
         return Succeeded(value, monotonic() - started)

@@ -48,6 +48,13 @@ def test_a_package(tq, file, name, application, found):
         ("broken", "NameError: name 'undefined' is not defined"),
         ("needs", "ModuleNotFoundError: No module named 'not_installed'"),
         ("syntax", "syntax.py, line 2"),
+        ("ends", "SystemExit: 4"),
+        ("proj:add", "not an application"),
+        ("json:dumps", "calling it failed: TypeError"),
+        ("proj.py", "a module is named, not its file: -A proj"),
+        ("./proj.py:app", "a module is named, not its file: -A proj:app"),
+        ("..proj", "no name of a module"),
+        (":", "no name of a module"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(tq, application, says):
@@ -55,6 +62,7 @@ def test_what_is_wrong_is_said_in_one_line(tq, application, says):
     tq.write("two.py", APP.format(name="one", label="1") + APP.format(name="other", label="2"))
     tq.write("broken.py", "\nundefined\n")
     tq.write("needs.py", "import not_installed\n")
+    tq.write("ends.py", "raise SystemExit(4)\n")
     tq.write("syntax.py", "\nthis is no Python\n")
     done = tq("-A", application, "queue", "list")
     assert done.returncode == ExitCode.USAGE

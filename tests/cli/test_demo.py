@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
+import threading
 from pathlib import Path
+
+import pytest
+
+from tq_core.demo import run
 
 
 def test_the_demonstration_finds_what_there_is_and_leaves_nothing_behind(tq):
@@ -34,3 +41,30 @@ def test_an_interrupted_demonstration_stops_its_worker_and_cleans_up(tq):
     demo.process.send_signal(signal.SIGINT)
     assert demo.process.wait(30) == 130
     assert not list(Path(tq.env["TMPDIR"]).glob("tq-demo-*"))
+
+
+def test_an_interruption_while_the_worker_is_being_started_leaves_no_worker(tmp_path, monkeypatch):
+    started = []
+
+    class Interrupted(subprocess.Popen):
+        """A start in whose midst Ctrl-C is pressed."""
+
+        def __init__(self, command, **options):
+            super().__init__([sys.executable, "-c", "import time; time.sleep(600)"], **options)
+            started.append(self)
+            signal.raise_signal(signal.SIGINT)
+
+    class Screen:
+        def note(self, text):
+            pass
+
+    assert threading.current_thread() is threading.main_thread()
+    monkeypatch.setattr(run.subprocess, "Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt), run._worker(tmp_path, Screen(), 1):
+        pass
+    (worker,) = started
+    try:
+        assert worker.wait(10) == -signal.SIGTERM
+    finally:
+        worker.kill()
+        worker.wait()

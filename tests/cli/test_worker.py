@@ -176,3 +176,13 @@ def test_a_program_may_run_the_worker_itself(tq):
     worker = tq.start("own.py")
     worker.wait_for(r"ready\.$")
     assert worker.stop() == 0
+
+
+@pytest.mark.parametrize("options", [[], ["-f", "worker.log"]], ids=["terminal", "logfile"])
+def test_task_modules_that_cannot_be_imported_are_one_line_on_standard_error(tq, options):
+    done = tq("-A", "proj", "worker", "-I", "nosuchmodule", *options)
+    assert done.returncode == ExitCode.FAILURE
+    assert done.stderr.startswith("Error: The task modules cannot be imported: ModuleNotFoundError")
+    assert len(done.stderr.splitlines()) == 1
+    if options:
+        assert "nosuchmodule" in (tq.directory / "worker.log").read_text()

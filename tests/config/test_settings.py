@@ -162,8 +162,8 @@ def test_the_config_variable_names_another_file(tmp_path):
     assert settings.origin("timezone") == f"{other}:1:1"
 
 
-def test_a_module_that_does_not_exist_is_an_import_error():
-    with pytest.raises(ImportError):
+def test_a_module_that_does_not_exist_is_named():
+    with pytest.raises(ImproperlyConfigured, match="'no_such_module_anywhere': there is no such file or module"):
         load_settings("no_such_module_anywhere", environ={})
 
 

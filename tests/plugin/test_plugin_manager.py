@@ -101,6 +101,19 @@ def test_a_missing_broker_says_what_to_do(url: str, text: str) -> None:
     assert text in str(caught.value)
 
 
+def test_a_name_that_an_installed_distribution_does_not_offer_yet_is_not_blamed_on_a_missing_one() -> None:
+    offered = [candidate("brokers", name, builtin.__name__, "tq-sqlalchemy") for name in ("sqla", "sqlite")]
+    with pytest.raises(PluginNotFound) as caught:
+        PluginManager(catalogue=Catalogue(offered)).open_broker("postgresql://h/d", {}, "n")
+    assert "does not offer the broker postgresql://, only: sqla, sqlite" in str(caught.value)
+
+
+def test_a_scheme_in_capitals_leads_to_the_one_in_small_letters() -> None:
+    manager = PluginManager(catalogue=Catalogue([candidate("brokers", "memory", builtin.__name__, "tq-core")]))
+    with pytest.raises(PluginNotFound, match="did you mean 'memory'"):
+        manager.open_broker("MEMORY://", {}, "n")
+
+
 def test_no_password_stands_in_an_error() -> None:
     with pytest.raises(PluginNotFound) as caught:
         PluginManager(catalogue=Catalogue([])).open_broker("redis://user:hunter2@host/0", {}, "n")

@@ -94,8 +94,8 @@ def test_a_buried_message_can_be_replayed_once_its_task_exists(start_worker, pro
     project.app.broker.drop_dead([letter.letter_id])
     project.app.broker.bury("celery", mended, "waits for its task")
     (letter,) = project.app.broker.dead_letters()
-    assert project.app.broker.exhume([letter.letter_id]) == 1
     result.forget()
+    assert project.app.broker.exhume([letter.letter_id]) == 1
     assert result.get(timeout=30) == 2
 
 

@@ -44,6 +44,7 @@ def find_app(name: str) -> tuple[Celery, str]:
     if directory not in sys.path:
         sys.path.insert(0, directory)
     module_name, colon, attribute = name.partition(":")
+    _check_module_name(name, module_name)
     if colon:
         module = _import(name, module_name)
         found = _attribute(module, attribute)
@@ -63,6 +64,17 @@ def find_app(name: str) -> tuple[Celery, str]:
     raise ApplicationNotFound(f"-A {name}: there is no module {name!r} in {directory} or elsewhere on sys.path")
 
 
+def _check_module_name(name: str, module: str) -> None:
+    """Refuse what cannot be imported by any name, and say what was probably meant."""
+    if all(part.isidentifier() for part in module.split(".")) and not module.endswith(".py"):
+        return
+    rest = name[len(module) :]
+    likely = module.removesuffix(".py").replace(os.sep, ".").strip(".")
+    if os.path.isfile(module) and all(part.isidentifier() for part in likely.split(".")):
+        raise ApplicationNotFound(f"-A {name}: a module is named, not its file: -A {likely}{rest}")
+    raise ApplicationNotFound(f"-A {name}: {module!r} is no name of a module; say -A module or -A module:attribute")
+
+
 def _exists(module: str) -> bool:
     """Tell whether a module is there, importing only the packages around it."""
     try:
@@ -71,7 +83,7 @@ def _exists(module: str) -> bool:
         if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
             return False
         raise ApplicationNotFound(_import_failure(module, module, error)) from error
-    except Exception as error:  # a package's own code ran, and may raise anything
+    except (Exception, SystemExit) as error:  # a package's own code ran, and may raise anything, or end the program
         raise ApplicationNotFound(_import_failure(module, module, error)) from error
 
 
@@ -82,7 +94,10 @@ def _import(name: str, module: str) -> ModuleType:
         if error.name == module:
             raise ApplicationNotFound(f"-A {name}: there is no module {module!r} in {os.getcwd()}") from error
         raise ApplicationNotFound(_import_failure(name, module, error)) from error
-    except Exception as error:  # importing runs the user's code, which may raise anything
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # the user's code runs: it may raise anything, or end the program
         raise ApplicationNotFound(_import_failure(name, module, error)) from error
 
 
@@ -135,9 +150,13 @@ def _attribute(module: ModuleType, path: str) -> Any:
 
 def _checked(name: str, found: Any) -> Celery:
     from tq_core.app import Celery
+    from tq_core.task import Task
 
-    if callable(found) and not isinstance(found, (Celery, type)):
-        found = found()  # an application factory
+    if callable(found) and not isinstance(found, (Celery, Task, type)):
+        try:
+            found = found()  # an application factory
+        except Exception as error:  # the factory is the user's code, which may raise anything
+            raise ApplicationNotFound(f"-A {name}: calling it failed: {describe_import_error(error)}") from error
     if not isinstance(found, Celery):
         raise ApplicationNotFound(f"-A {name}: it is a {type(found).__name__}, not an application")
     return found

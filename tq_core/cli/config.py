@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -17,8 +16,9 @@ from typing import Any, TypeVar
 
 import click
 
-from tq_core.config.loading import discover, load_settings, read
-from tq_core.config.mistake import EXIT_INVALID, ConfigurationInvalid
+from tq_core.cli.invocation import Invocation
+from tq_core.config.loading import discover, load_settings, read_named
+from tq_core.config.mistake import EXIT_INVALID, ConfigurationInvalid, Mistake
 from tq_core.config.settings import DEFAULT_ORIGIN, Settings
 from tq_core.config.table import nearest_setting
 from tq_core.config.validation import checked_values
@@ -45,29 +45,41 @@ def config(ctx: click.Context, config_name: str | None) -> None:
 @click.pass_context
 def check(ctx: click.Context, files: tuple[str, ...]) -> None:
     """Find every mistake in FILES, or in the configuration that would be used."""
-    invalid = False
-    mistakes: list[str] = []
-    targets: tuple[str | None, ...] = files or (ctx.meta.get(_CONFIG),)
-    for target in targets:
+    findings: list[dict[str, Any]] = []
+    for target in files or (_config_name(ctx),):
         name = target or discover(os.environ) or "the environment and the defaults"
         try:
             if files:
-                checked_values(read(target), _plugin_settings(ctx))
+                checked_values(read_named(name), _plugin_settings(ctx))
             else:
                 load_settings(target, plugin_settings=_plugin_settings(ctx))
         except ConfigurationInvalid as error:
-            invalid = True
-            mistakes += [str(mistake) for mistake in error.mistakes]
+            findings += [_finding(mistake) for mistake in error.mistakes]
         except Exception as error:  # a Python configuration may raise anything
-            invalid = True
-            mistakes.append(_sentence(name, error))
+            findings.append({"file": name, "text": _sentence(name, error)})
         else:
-            click.echo(f"{name}: no mistakes", err=True)
-    for line in mistakes:
-        click.echo(line)
-    if invalid:
-        click.echo(f"{len(mistakes)} mistake{'' if len(mistakes) == 1 else 's'}", err=True)
+            if not _wants_json(ctx):
+                click.echo(f"{name}: no mistakes", err=True)
+    if _wants_json(ctx):
+        click.echo(json.dumps(findings, ensure_ascii=False))
+    else:
+        for finding in findings:
+            click.echo(finding["text"])
+    if findings:
+        click.echo(f"{len(findings)} mistake{'' if len(findings) == 1 else 's'}", err=True)
         ctx.exit(EXIT_INVALID)
+
+
+def _finding(mistake: Mistake) -> dict[str, Any]:
+    at = mistake.position
+    return {
+        "file": at.file,
+        "line": at.line,
+        "column": at.column,
+        "setting": mistake.setting,
+        "nearest": mistake.nearest,
+        "text": str(mistake),
+    }
 
 
 @config.command()
@@ -78,13 +90,13 @@ def check(ctx: click.Context, files: tuple[str, ...]) -> None:
 @click.pass_context
 def show(ctx: click.Context, origin: bool, changed: bool, as_json: bool, names: tuple[str, ...]) -> None:
     """Print the settings NAMES, or all of them, with passwords hidden."""
-    settings = _loaded(ctx, lambda: load_settings(ctx.meta.get(_CONFIG), plugin_settings=_plugin_settings(ctx)))
+    settings = _loaded(ctx, lambda: _settings_in_use(ctx))
     chosen = [_known(settings, name) for name in names] or sorted(settings)
     if changed:
         chosen = [name for name in chosen if settings.is_set(name)]
     masked = settings.masked()
     values = {name: _plain(masked[name]) for name in chosen}
-    if as_json:
+    if as_json or _wants_json(ctx):
         document: dict[str, Any] = values
         if origin:
             document = {name: {"value": values[name], "origin": settings.origin(name)} for name in chosen}
@@ -117,9 +129,12 @@ def diff(ctx: click.Context, a: str, b: str) -> None:
 
     first, second = load(a), load(b)
     old, new = first.masked(), second.masked()
-    for name in sorted(first):
-        if first[name] == second[name]:
-            continue
+    differing = [name for name in sorted(first) if first[name] != second[name]]
+    if _wants_json(ctx):
+        document = {name: {"a": _plain(old[name]), "b": _plain(new[name])} for name in differing}
+        click.echo(json.dumps(document, ensure_ascii=False, default=repr))
+        return
+    for name in differing:
         before, after = _text(_plain(old[name])), _text(_plain(new[name]))
         note = "  # the values differ, and are hidden" if before == after else ""
         click.echo(f"- {name} = {before}{_defaulted(first, name)}")
@@ -131,28 +146,58 @@ def _defaulted(settings: Settings, name: str) -> str:
 
 
 def _plugin_settings(ctx: click.Context) -> Mapping[str, Mapping[str, Any]]:
-    found: Mapping[str, Mapping[str, Any]] = ctx.meta.get(PLUGIN_SETTINGS, {})
-    return found
+    given: Mapping[str, Mapping[str, Any]] | None = ctx.meta.get(PLUGIN_SETTINGS)
+    if given is None:
+        from tq_core.plugin.manager import PluginManager
+
+        given = ctx.meta[PLUGIN_SETTINGS] = PluginManager().settings_schema()
+    return given
+
+
+def _invocation(ctx: click.Context) -> Invocation:
+    found = ctx.find_root().obj
+    return found if isinstance(found, Invocation) else Invocation()
+
+
+def _wants_json(ctx: click.Context) -> bool:
+    return _invocation(ctx).output.as_json
+
+
+def _config_name(ctx: click.Context) -> str | None:
+    """Return what ``--config`` named, before or after the command."""
+    _invocation(ctx).enter_workdir()
+    name: str | None = ctx.meta.get(_CONFIG) or _invocation(ctx).options.get("config")
+    return name
+
+
+def _settings_in_use(ctx: click.Context) -> Settings:
+    """Return the settings of the application if one is named, else those of the configuration."""
+    invocation = _invocation(ctx)
+    if ctx.meta.get(_CONFIG):
+        invocation.options["config"] = ctx.meta[_CONFIG]
+    if any(invocation.options.get(option) for option in ("app", "broker", "result_backend")):
+        return invocation.app.conf
+    return load_settings(_config_name(ctx), plugin_settings=_plugin_settings(ctx))
 
 
 def _loaded(ctx: click.Context, load: Callable[[], _Result]) -> _Result:
     try:
         return load()
+    except click.ClickException:
+        raise  # the command line is what is wrong
     except ConfigurationInvalid as error:
         text = str(error)
     except Exception as error:  # a Python configuration may raise anything
-        text = _sentence(ctx.meta.get(_CONFIG) or "configuration", error)
+        text = _sentence(_config_name(ctx) or "configuration", error)
     click.echo(text, err=True)
     return ctx.exit(EXIT_INVALID)
 
 
 def _sentence(name: str, error: Exception) -> str:
-    """Say what stopped a configuration from being read, with the place in the file where there is one."""
+    """Say what stopped a configuration from being read."""
     if isinstance(error, ImproperlyConfigured):
         return str(error)
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(name)]
-    place = f"{name}:{frames[-1].lineno}:1" if frames else name
-    return f"{place}: {type(error).__name__}: {error}"
+    return f"{name}: {type(error).__name__}: {error}"
 
 
 def _known(settings: Settings, name: str) -> str:

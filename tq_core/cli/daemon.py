@@ -54,11 +54,14 @@ def become(uid: str | None, gid: str | None, umask: str | None) -> None:
     import grp
     import pwd
 
+    user = None
     try:
         user = _user(uid, pwd) if uid is not None else None
         group = _group(gid, grp) if gid is not None else (user[1] if user else None)
     except KeyError as error:
-        raise click.UsageError(f"--uid/--gid: there is no user or group {error.args[0]}") from error
+        found_user = uid is None or user is not None
+        wrong = f"--gid {gid}: there is no such group" if found_user else f"--uid {uid}: there is no such user"
+        raise click.UsageError(wrong) from error
     try:
         if group is not None and group != os.getgid():
             os.setgid(group)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tq_core.cli.invocation import Invocation
+
 if TYPE_CHECKING:
     from tq_core.plugin.manager import PluginManager
     from tq_core.plugin.survey import Status
@@ -46,7 +48,8 @@ def plugins(context: click.Context, disable: Sequence[str], prefer: Sequence[str
         decisions = dict(_decision(text) for text in prefer)
         manager = PluginManager(disabled=disable, prefer=decisions)
     context.obj = manager
-    context.meta[f"{__name__}.json"] = as_json
+    root = context.find_root().obj
+    context.meta[f"{__name__}.json"] = as_json or (isinstance(root, Invocation) and root.output.as_json)
     if context.invoked_subcommand is None:
         context.invoke(list_plugins)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,44 @@ def read(source: Any, namespace: str = "", environ: Mapping[str, str] | None = N
     return read_module(source, namespace)
 
 
+def read_named(name: str, environ: Mapping[str, str] | None = None) -> Source:
+    """Read the file or module that a person named, and explain why when that is impossible.
+
+    Args:
+        name: path of a file, a module's name, or ``module:attribute``.
+        environ: variables for ``${NAME}`` in YAML files; ``os.environ`` if None.
+
+    Raises:
+        ImproperlyConfigured: there is no such file or module, or its code raised; the text begins with
+            ``file:line:column`` of that code.
+    """
+    try:
+        return read(name, environ=environ)
+    except ImproperlyConfigured:
+        raise
+    except (Exception, SystemExit) as error:  # a Python configuration is a program, which may raise anything
+        if isinstance(error, ModuleNotFoundError) and error.name == name.partition(":")[0]:
+            text = f"Cannot read the configuration {name!r}: there is no such file or module"
+        else:
+            text = f"{_place(name, error)}: {type(error).__name__}: {error}"
+        raise ImproperlyConfigured(text) from error
+
+
+def _place(name: str, error: BaseException) -> str:
+    """Return where in somebody's configuration an error was raised, as far as that is known."""
+    ours = str(Path(__file__).parent)
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((ours, "<frozen importlib")) and "importlib" not in Path(frame.filename).parts
+    ]
+    if not frames:
+        return name
+    # The configuration's own line comes first; what it calls lies deeper.
+    file = frames[0].filename
+    return f"{os.path.relpath(file) if file.startswith(os.getcwd() + os.sep) else file}:{frames[0].lineno}:1"
+
+
 def load_settings(
     config: Any = None,
     *,
@@ -90,13 +129,15 @@ def load_settings(
 
     Raises:
         ConfigurationInvalid: there are mistakes; it has all of them, those of the environment too.
-        ImproperlyConfigured: the file named cannot be read.
-        ImportError: the module named cannot be imported.
+        ImproperlyConfigured: the file or module named cannot be read, or its code raised.
     """
     environ = os.environ if environ is None else environ
     if config is None:
         config = discover(environ, directory)
-    sources = [] if config is None else [(Level.FILE, read(config, environ=environ))]
+    sources = []
+    if config is not None:
+        source = read_named(config, environ) if isinstance(config, str) else read(config, environ=environ)
+        sources.append((Level.FILE, source))
     sources.append((Level.ENVIRONMENT, read_environment(environ, plugin_settings)))
     settings = Settings(properties=plugin_settings)
     mistakes = []

@@ -23,8 +23,10 @@ _SECRET_PARAMETER = re.compile(
     r"([?&;#](?:[\w.-]*(?:pass(?:word|wd|phrase)?|pwd|secret|token|credentials?|api_?key|access_?key|sig))=)[^&#]*",
     re.IGNORECASE,
 )
+#: ``user:password@`` in what was meant as a URL, but lacks its ``://`` or says it wrongly.
+_USERINFO = re.compile(r"(?:^|(?<=[/;,\s]))([^\s:/@;,]*):([^\s@]+)@(?=[^\s@]*$)")
 _NEXT_URL = re.compile(r"[;,](?=\s*[A-Za-z][A-Za-z0-9+.\-]*://)")
-_FILE_URL = re.compile(r"\s*(?:[a-z0-9_]+\+)?(?:sqlite|file)(?:\+[a-z0-9_]+)?:", re.IGNORECASE)
+_FILE_URL = re.compile(r"\s*(?:[a-z0-9_]+\+)?(?:sqlite|file)(?:\+[a-z0-9_]+)?:(?!//[^/])", re.IGNORECASE)
 _DEEPEST = 20
 
 
@@ -32,17 +34,20 @@ def mask_url(url: str) -> str:
     """Hide the passwords in a URL, or in several joined by ``;`` or ``,``.
 
     The password of the authority becomes ``**``, and so does every query parameter that is named like a
-    secret. A password may contain unescaped ``@``, ``:``, ``/`` or ``?``. URLs of files (``sqlite:///…``)
-    stay as they are.
+    secret. A password may contain unescaped ``@``, ``:``, ``/`` or ``?``. The paths of files
+    (``sqlite:///…``) stay as they are.
 
     Args:
-        url: any text; a text without ``://`` comes back unchanged.
+        url: any text; without ``://`` only what looks like ``user:password@host`` or like a secret parameter
+            is hidden, because somebody may have mistyped a URL.
 
     Returns:
         The text, safe to print.
     """
     if "://" not in url:
-        return url
+        if _FILE_URL.match(url):
+            return url
+        return _USERINFO.sub(rf"\g<1>:{URL_MASK}@", _SECRET_PARAMETER.sub(rf"\g<1>{URL_MASK}", url))
     pieces = []
     start = 0
     for separator in _NEXT_URL.finditer(url):

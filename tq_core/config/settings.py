@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, MutableMapping
 from enum import IntEnum
 from typing import Any
 
-from tq_core.config.masking import mask_settings, mask_value
 from tq_core.config.mistake import WrongValue
 from tq_core.config.table import SPELLINGS, TABLE, nearest_setting
 from tq_core.errors import ImproperlyConfigured
@@ -214,6 +212,8 @@ class Settings(MutableMapping[str, Any]):
         near = nearest_setting(name, self._properties)
         is_ours = name.startswith(("CELERY", "BROKER_")) or not name.isupper()
         if near and is_ours and _alike(name, near):
+            import warnings
+
             warnings.warn(f"There is no setting {name!r}; did you mean {near!r}?", UserWarning, stacklevel=4)
         if not name.isupper():
             self._own[name] = value
@@ -238,6 +238,8 @@ class Settings(MutableMapping[str, Any]):
             try:
                 read[known] = value if setting is None else setting.coerce(value)
             except WrongValue as wrong:
+                from tq_core.config.masking import mask_value
+
                 shown = WrongValue(
                     wrong.expected,
                     mask_value(wrong.found, name, secret=setting is not None and setting.secret),
@@ -275,6 +277,8 @@ class Settings(MutableMapping[str, Any]):
 
     def masked(self, with_defaults: bool = True) -> dict[str, Any]:
         """Return the settings with every password hidden."""
+        from tq_core.config.masking import mask_settings
+
         return mask_settings(self.with_defaults() if with_defaults else self.changes())
 
     def table(self, with_defaults: bool = False, censored: bool = True) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -123,29 +124,49 @@ def _worker(directory: Path, screen: Screen, concurrency: int | None) -> Iterato
     if concurrency is not None:
         command += ["-c", str(concurrency)]
     screen.note(f"Starting a worker on {url}")
-    with log.open("wb") as file:
-        # A session of its own: Ctrl-C is for the demonstration, which then stops the worker in order.
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True, env=_environment()
-        )
+    process: subprocess.Popen[bytes] | None = None
 
     def check() -> None:
-        if process.poll() is not None:
+        if process is not None and process.poll() is not None:
             text = log.read_text("utf-8", "replace").strip()
             raise DemoFailed(f"The worker ended with exit code {process.returncode}:\n{text}")
 
     try:
+        with log.open("wb") as file, _held_signals():
+            # A session of its own: Ctrl-C is for the demonstration, which then stops the worker in order.
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True, env=_environment()
+            )
         yield check
     except TimeoutError as error:
         text = log.read_text("utf-8", "replace").strip()
         raise DemoFailed(f"{error}. The worker's log:\n{text}") from error
     finally:
         app.close()
-        process.terminate()
-        try:
-            process.wait(_FAREWELL)
-        except subprocess.TimeoutExpired:
-            _kill_session(process)
+        if process is not None:
+            process.terminate()
+            try:
+                process.wait(_FAREWELL)
+            except subprocess.TimeoutExpired:
+                _kill_session(process)
+
+
+@contextmanager
+def _held_signals() -> Iterator[None]:
+    """Let SIGINT and SIGTERM wait: one in the midst of ``Popen`` would leave a worker that nobody can stop."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread gets signals
+        return
+    arrived: list[int] = []
+    held = (signal.SIGINT, signal.SIGTERM)
+    former = {number: signal.signal(number, lambda came, _frame: arrived.append(came)) for number in held}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+    for came in arrived[:1]:
+        signal.raise_signal(came)
 
 
 def _kill_session(process: subprocess.Popen[bytes]) -> None:

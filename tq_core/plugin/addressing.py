@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Iterable
 from typing import Any
 
+from tq_core.config.masking import mask_url
 from tq_core.errors import ImproperlyConfigured
 
 
@@ -53,6 +54,12 @@ def resolve(path: str, setting: str) -> Any:
         for part in attribute.split("."):
             found = getattr(found, part)
     except Exception as error:  # an import may raise anything, and all of it means the same to the reader
+        if "@" in path or "?" in path:
+            # The error's own text repeats what was named, and that may be a URL that lacks its "://".
+            raise ImproperlyConfigured(
+                f"the {setting} {mask_url(path)!r} is neither a URL (scheme://host) nor the path of a class"
+                " (package.module:Class)"
+            ) from None
         raise ImproperlyConfigured(
             f"the {setting} {path!r} cannot be imported: {type(error).__name__}: {error}. Check the"
             " spelling, and that the module is on sys.path."

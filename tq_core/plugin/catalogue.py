@@ -6,7 +6,6 @@ only what was chosen is ever imported.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -179,10 +178,19 @@ class Catalogue:
         shown = f"{name}://" if kind == "brokers" else repr(name)
         known = KNOWN.get(kind, {})
         distribution = next((known[n] for n in names_of(name) if n in known), None)
-        if distribution is not None:
-            return f"the {noun} {shown} needs {distribution}: pip install {distribution}"
         names = self.names(kind)
-        near = difflib.get_close_matches(name, sorted({*names, *known}), n=1, cutoff=0.6)
+        if distribution is not None:
+            installed = [c for c in self if normalized(c.distribution) == normalized(distribution)]
+            if not installed:
+                return f"the {noun} {shown} needs {distribution}: pip install {distribution}"
+            theirs = ", ".join(c.name for c in installed if c.kind == kind) or "none"
+            return (
+                f"{distribution} {installed[0].version} does not offer the {noun} {shown}, only: {theirs}."
+                f" A newer one may: pip install -U {distribution}"
+            )
+        import difflib
+
+        near = difflib.get_close_matches(name.lower(), sorted({*names, *known}), n=1, cutoff=0.6)
         text = f"no installed distribution offers the {noun} {shown}"
         if near:
             text += f"; did you mean {near[0]!r}?"

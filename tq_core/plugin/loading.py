@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-import inspect
 from dataclasses import dataclass
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -95,7 +93,9 @@ def register(pluggy_manager: pluggy.PluginManager, candidate: Candidate, loaded:
         PluginBroken: names the hook, and the nearest one there is.
     """
     for name, function in vars(loaded.module).items():
-        if name.startswith("tq_") and inspect.isfunction(function) and name not in HOOKS:
+        if name.startswith("tq_") and isinstance(function, FunctionType) and name not in HOOKS:
+            import difflib
+
             near = difflib.get_close_matches(name, HOOKS, n=1)
             hint = f"; did its authors mean {near[0]!r}?" if near else ""
             raise PluginBroken(f"{_subject(candidate)} is broken: there is no hook {name!r}{hint}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tq_core import current, states
-from tq_core.errors import IncompleteStream, TaskRevokedError
-from tq_core.protocol.exception import rebuild_exception
-from tq_core.results import waiting
+from tq_core.errors import IncompleteStream
+from tq_core.results import descendants, waiting
+from tq_core.results.values import document, raise_of, value_of
 
 if TYPE_CHECKING:
     from tq_core.app import Celery
@@ -347,14 +346,7 @@ class AsyncResult:
         Raises:
             IncompleteStream: a result is not ready, so what follows from it is not known.
         """
-        found: deque[tuple[Any, Any]] = deque([(None, self)])
-        while found:
-            parent, node = found.popleft()
-            yield parent, node
-            if node.ready():
-                found.extend((node, child) for child in node.children or ())
-            elif not intermediate:
-                raise IncompleteStream(f"{node!r} is not ready, so the results that follow from it are not known yet")
+        return descendants.pairs(self, intermediate)
 
     def collect(self, intermediate: bool = False, **kwargs: Any) -> Iterator[tuple[Any, Any]]:
         """Yield ``(result, value)`` of this result and all that followed from it, waiting for each.
@@ -363,11 +355,7 @@ class AsyncResult:
             intermediate: see :meth:`iterdeps`.
             **kwargs: for :meth:`get`.
         """
-        found: deque[Any] = deque([self])
-        while found:
-            node = found.popleft()
-            yield node, node.get(**kwargs)
-            found.extend(node.children or ())
+        return descendants.values(self, **kwargs)
 
     def get_leaf(self) -> Any:
         """Return the value of the last result that followed from this one."""
@@ -378,12 +366,7 @@ class AsyncResult:
 
     def build_graph(self, intermediate: bool = False, formatter: Any = None) -> dict[Any, list[Any]]:
         """Return each result with the results that followed from it directly."""
-        graph: dict[Any, list[Any]] = {}
-        for parent, node in self.iterdeps(intermediate=intermediate):
-            graph.setdefault(node, [])
-            if parent is not None:
-                graph[parent].append(node)
-        return graph
+        return descendants.graph(self, intermediate)
 
     @property
     def graph(self) -> dict[Any, list[Any]]:
@@ -449,41 +432,6 @@ def ancestors(result: AsyncResult) -> dict[str, AsyncResult]:
             found[node.id] = node
         node = node.parent
     return found
-
-
-def value_of(record: ResultRecord) -> Any:
-    """Return a record's value; for a state that ends in an exception, the exception."""
-    if record.state not in states.EXCEPTION_STATES or isinstance(record.result, BaseException):
-        return record.result
-    if isinstance(record.result, Mapping):
-        return rebuild_exception(record.result)
-    if record.state == states.REVOKED:
-        return TaskRevokedError(str(record.result or "revoked"))
-    return record.result
-
-
-def raise_of(record: ResultRecord) -> None:
-    """Raise what a record says the task raised; nothing where it did not."""
-    if record.state not in states.PROPAGATE_STATES:
-        return
-    error = value_of(record)
-    if not isinstance(error, BaseException):
-        error = Exception(error)
-    if record.traceback:
-        raise error from waiting.RemoteTraceback(record.traceback)
-    raise error
-
-
-def document(record: ResultRecord) -> dict[str, Any]:
-    """Return a record as Celery's result document, with the exception itself for a failure."""
-    return {
-        "task_id": record.task_id,
-        "status": record.state,
-        "result": value_of(record),
-        "traceback": record.traceback,
-        "children": list(record.children or ()),
-        "date_done": record.date_done,
-    }
 
 
 def result_from_tuple(value: Any, app: Celery | None = None) -> AsyncResult | GroupResult:

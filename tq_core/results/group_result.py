@@ -10,7 +10,8 @@ from tq_core import current, states
 from tq_core.contracts.backend import ResultRecord
 from tq_core.errors import ImproperlyConfigured, IncompleteStream, TimeoutError
 from tq_core.results import waiting
-from tq_core.results.async_result import AsyncResult, ancestors, document, raise_of, result_from_tuple, value_of
+from tq_core.results.async_result import AsyncResult, ancestors, result_from_tuple
+from tq_core.results.values import document, raise_of, value_of
 
 if TYPE_CHECKING:
     from tq_core.app import Celery

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tq_core import current
+from tq_core.canvas.errbacks import fail_unsent, send_errback
 from tq_core.errors import ChordError
 from tq_core.message import Message
 from tq_core.protocol.exception import rebuild_exception
@@ -54,10 +55,10 @@ class FollowUps:
             return []
         with self._sending_for(request) as collected:
             for errback in message.errbacks or ():
-                self._app.send_errback(errback, request, error, traceback)
+                send_errback(self._app, errback, request, error, traceback or "")
             for following in reversed(message.chain or ()):
                 # The rest of the chain will never run; a chord that waits for its last step must hear of it.
-                self._app.fail_unsent(following, error, with_errbacks=False)
+                fail_unsent(self._app, following, error, with_errbacks=False)
         return collected
 
     def after_chord(self, request: Request, body: Any, parts: Sequence[ChordPart]) -> list[Message]:
@@ -70,7 +71,7 @@ class FollowUps:
             else:
                 cause = rebuild_exception(failed.result)
                 error = ChordError(f"Dependency {failed.task_id} raised {cause!r}")
-                self._app.fail_unsent(signature, error)
+                fail_unsent(self._app, signature, error)
         return collected
 
     def _sending_for(self, request: Request) -> _Sending:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from typing import Any
 
 from tq_core.contracts.serializer import Serializer
@@ -19,6 +18,8 @@ class PickleSerializer(Serializer):
 
     def dumps(self, value: Any) -> bytes:
         """Write a value; see :meth:`Serializer.dumps`."""
+        import pickle  # most applications never do
+
         try:
             return pickle.dumps(value, protocol=4)  # the oldest supported peers read 4
         except Exception as error:  # __reduce__ is foreign code
@@ -26,6 +27,8 @@ class PickleSerializer(Serializer):
 
     def loads(self, data: bytes) -> Any:
         """Read a pickle; see :meth:`Serializer.loads`."""
+        import pickle
+
         try:
             return pickle.loads(data)
         except Exception as error:  # unpickling runs foreign code

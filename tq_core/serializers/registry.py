@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tq_core.contracts.serializer import Serializer
 from tq_core.errors import ContentDisallowed, DecodeError, ImproperlyConfigured
-from tq_core.serializers import compression, kombu_codecs
+from tq_core.serializers import kombu_codecs
 from tq_core.serializers.json import JSONSerializer
 from tq_core.serializers.msgpack import MsgpackSerializer
 from tq_core.serializers.pickle import PickleSerializer
@@ -77,6 +76,8 @@ class SerializerRegistry:
             return from_kombu
         if self._open is not None:
             return self._open(name)
+        import difflib
+
         close = difflib.get_close_matches(name, _BUILT_IN, 1)
         hint = f"; did you mean {close[0]!r}?" if close else f"; built in are {', '.join(_BUILT_IN)}"
         raise ImproperlyConfigured(f"no installed distribution offers the serializer {asked!r:.80}{hint}")
@@ -157,4 +158,6 @@ class SerializerRegistry:
 
     def decompress(self, data: bytes, content_type: str, limit: int) -> bytes:
         """Undo compression; see :func:`tq_core.serializers.compression.decompress`."""
+        from tq_core.serializers import compression  # its codecs are needed by few
+
         return compression.decompress(data, content_type, limit)

@@ -8,6 +8,7 @@ no lock is ever held by another thread at the moment of a fork.
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing.connection
 import sys
@@ -97,6 +98,7 @@ class Worker:
                 print(banner(self), file=sys.__stdout__, flush=True)
             self._board = Board(self.layout.processes + _SPARE_ROWS, self.layout.slots)
             self._launcher = self._make_launcher()
+            self._prepare_to_fork()
             try:
                 self._loop()
             finally:
@@ -299,6 +301,14 @@ class Worker:
         self._bury_the_dead()
 
     # making
+
+    def _prepare_to_fork(self) -> None:
+        """Import and open here what every runner will use: forked, they start at once and share the memory of it."""
+        app = self.app
+        _ = app.tasks, app.backend, app.message_reader(), app.producer, app.router
+        # Frozen objects are never visited by the collector, whose marks would make each runner copy their pages.
+        gc.freeze()
+        gc.enable()
 
     def _refuse_private_broker(self) -> None:
         """Refuse a broker whose messages the runners, being processes, could never see."""

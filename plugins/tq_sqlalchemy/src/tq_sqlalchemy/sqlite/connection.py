@@ -45,7 +45,7 @@ ADVICE = (
 
 
 def make_engine(url: sa.URL, options: Mapping[str, Any]) -> sa.Engine:
-    """Make the engine; it connects later.
+    """Make the engine; it connects later, and says ``ImproperlyConfigured`` if ``connect_args`` cannot be used.
 
     Raises:
         ImproperlyConfigured: SQLite is too old, or an option is not one of ``create_engine``.
@@ -64,6 +64,13 @@ def make_engine(url: sa.URL, options: Mapping[str, Any]) -> sa.Engine:
         )
     except TypeError as error:
         raise ImproperlyConfigured(f"database_engine_options: {error}") from None
+
+    @sa.event.listens_for(engine, "do_connect")
+    def connect(dialect: sa.Dialect, _record: object, positional: Any, named: Any) -> Any:
+        try:
+            return dialect.connect(*positional, **named)
+        except TypeError as error:
+            raise ImproperlyConfigured(f"connect_args of the engine's options: {error}") from None
 
     @sa.event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: object) -> None:

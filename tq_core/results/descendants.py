@@ -1,0 +1,48 @@
+"""Walking from a result to the results of the tasks it sent, and of those they sent."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from tq_core.errors import IncompleteStream
+
+
+def pairs(root: Any, intermediate: bool) -> Iterator[tuple[Any, Any]]:
+    """Yield ``(parent, result)``, breadth first, from ``(None, root)`` on.
+
+    Args:
+        root: a result or a set of results.
+        intermediate: go on past results that are not ready.
+
+    Raises:
+        IncompleteStream: a result is not ready, so what follows from it is not known.
+    """
+    found: deque[tuple[Any, Any]] = deque([(None, root)])
+    while found:
+        parent, node = found.popleft()
+        yield parent, node
+        if node.ready():
+            found.extend((node, child) for child in node.children or ())
+        elif not intermediate:
+            raise IncompleteStream(f"{node!r} is not ready, so the results that follow from it are not known yet")
+
+
+def values(root: Any, **options: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield ``(result, value)``, breadth first, waiting for each with ``get(**options)``."""
+    found: deque[Any] = deque([root])
+    while found:
+        node = found.popleft()
+        yield node, node.get(**options)
+        found.extend(node.children or ())
+
+
+def graph(root: Any, intermediate: bool) -> dict[Any, list[Any]]:
+    """Return each result with those that followed from it directly."""
+    found: dict[Any, list[Any]] = {}
+    for parent, node in pairs(root, intermediate):
+        found.setdefault(node, [])
+        if parent is not None:
+            found[parent].append(node)
+    return found
