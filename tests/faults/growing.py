@@ -10,7 +10,7 @@ from tests.faults.verdict import Verdict
 
 def memory(short: bool) -> Verdict:
     """Resident memory of supervisor and runner after many tasks, against a quarter of them."""
-    total = 4000 if short else 20_000
+    total = 3200 if short else 20_000
     most = 8.0 if short else 4.0
     verdict = Verdict("q", f"memory after {total} tasks", f"within {most:g} % of that after a quarter")
     with Site() as site:

@@ -16,7 +16,7 @@ from tests.faults.verdict import Verdict
 def runners_killed_early(short: bool) -> Verdict:
     """Kill runners while they run early-acknowledged tasks: only those fail, and soon."""
     verdict = Verdict("a", "runner killed, early", "only the killed tasks FAILURE, within 2 s; node survives")
-    kills, tasks = (5, 120) if short else (30, 800)
+    kills, tasks = (3, 80) if short else (30, 800)
     with Site() as site:
         node = site.node("-c", "3")
         results = [site.project.early.delay(n, 0.03) for n in range(tasks)]
@@ -39,7 +39,7 @@ def runners_killed_early(short: bool) -> Verdict:
 def runners_killed_late(short: bool) -> Verdict:
     """Kill runners while they run late-acknowledged tasks: none is lost, none ends twice."""
     verdict = Verdict("a", "runner killed, late", "0 lost, 0 ended twice; node survives")
-    kills, tasks = (5, 120) if short else (30, 800)
+    kills, tasks = (3, 80) if short else (30, 800)
     # Killing at random hits one innocent task three times in a row now and then, which is what poison looks like.
     with Site(deliveries=0) as site:
         node = site.node("-c", "3")

@@ -11,7 +11,7 @@ from tests.faults.verdict import Verdict
 
 def long_task(short: bool) -> Verdict:
     """A task of many leases runs once, though two nodes compete for it."""
-    leases = 4 if short else 10
+    leases = 3 if short else 10
     verdict = Verdict("g", f"a task of {leases} leases", "runs once")
     with Site(lease=1.0) as site:
         nodes = [site.node("-c", "1"), site.node("-c", "1")]

@@ -113,7 +113,7 @@ def close_standard_descriptors():
     logging.getLogger("tq.task").error("into the void")
 
 
-@trick(*FAILS, "SUCCESS")
+@trick(*FAILS, "SUCCESS", pools=PROCESSES)
 def close_everything():
     os.closerange(3, 256)
 

@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Seconds a worker may take to send a chord's body before another one may.
-_CHORD_LEASE = 15.0
+#: Seconds a claim of a complete chord keeps others out. Only a redelivered part asks again, and a message whose
+#: holder died is redelivered no sooner than a second later. Were the claim to last longer, it would be refused to it;
+#: the message would be acknowledged, and nobody would ever send the body.
+_CHORD_LEASE = 0.5
 
 
 @dataclass(slots=True)

@@ -44,9 +44,6 @@ _PARTS = (
     .where(chord_part.c.group_id == _GROUP)
     .order_by(chord_part.c.position, chord_part.c.task_id)
 )
-_NEWEST = (
-    sa.select(chord_part.c.task_id).where(chord_part.c.group_id == _GROUP).order_by(sa.text("rowid DESC")).limit(1)
-)
 _DROP_PARTS = sa.delete(chord_part).where(chord_part.c.group_id == _GROUP)
 _OLD = sa.select(chord.c.group_id).where(chord.c.touched < sa.bindparam("before"))
 _EXPIRE = (
@@ -149,11 +146,5 @@ def _add(session: Session, group_id: str, members: list[tuple[ChordPart, bytes]]
     )
     if new:
         session.run(_GROW, chord=group_id, more=new, now=now)
-    if size is None or count + new < size:
-        return False
-    if claimed_until is None or claimed_until <= now or holder == claimant:
-        return True
-    # The part that completed the chord comes again: whoever held the claim has lost that message before it could send
-    # the body, and nobody else will.
-    newest = session.run(_NEWEST, chord=group_id).fetchone()
-    return newest is not None and any(part.task_id == newest[0] for part, _ in members)
+    complete = size is not None and count + new >= size
+    return complete and (claimed_until is None or claimed_until <= now or holder == claimant)
