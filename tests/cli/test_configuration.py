@@ -80,3 +80,12 @@ def test_a_mistyped_url_does_not_show_its_password(tq, url):
         done = tq("-b", url, "--result-backend", url, *command)
         assert "hunter2" not in done.stdout + done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_every_mistake_of_an_applications_configuration_is_said_before_anything_starts(tq):
+    tq.write("celeryconfig.yaml", "task_seralizer: json\nworker_concurrency: many\ntask_time_limit: 5 parsecs\n")
+    tq.write("own.py", "from tq_core import Celery\napp = Celery('own')\n")
+    done = tq("-A", "own", "worker")
+    assert done.returncode == ExitCode.CONFIGURATION
+    places = [line.split(": ")[0] for line in done.stderr.splitlines()]
+    assert places[:3] == ["celeryconfig.yaml:1:1", "celeryconfig.yaml:2:21", "celeryconfig.yaml:3:18"]

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tq_core.config.mistake import ConfigurationInvalid
+
 if TYPE_CHECKING:
     from tq_core.app import Celery
 
@@ -83,6 +85,8 @@ def _exists(module: str) -> bool:
         if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
             return False
         raise ApplicationNotFound(_import_failure(module, module, error)) from error
+    except ConfigurationInvalid:
+        raise  # the application is there; it is its configuration that is wrong, and every mistake is to be said
     except (Exception, SystemExit) as error:  # a package's own code ran, and may raise anything, or end the program
         raise ApplicationNotFound(_import_failure(module, module, error)) from error
 
@@ -94,10 +98,9 @@ def _import(name: str, module: str) -> ModuleType:
         if error.name == module:
             raise ApplicationNotFound(f"-A {name}: there is no module {module!r} in {os.getcwd()}") from error
         raise ApplicationNotFound(_import_failure(name, module, error)) from error
-    except (
-        Exception,
-        SystemExit,
-    ) as error:  # the user's code runs: it may raise anything, or end the program
+    except ConfigurationInvalid:
+        raise  # as above
+    except (Exception, SystemExit) as error:  # the user's code runs: it may raise anything, or end the program
         raise ApplicationNotFound(_import_failure(name, module, error)) from error
 
 
@@ -155,6 +158,8 @@ def _checked(name: str, found: Any) -> Celery:
     if callable(found) and not isinstance(found, (Celery, Task, type)):
         try:
             found = found()  # an application factory
+        except ConfigurationInvalid:
+            raise  # as above
         except Exception as error:  # the factory is the user's code, which may raise anything
             raise ApplicationNotFound(f"-A {name}: calling it failed: {describe_import_error(error)}") from error
     if not isinstance(found, Celery):
