@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name in ("TQ_DATA_DIR", "CELERY_CONFIG_MODULE", "CELERY_BROKER_URL", "CELERY_RESULT_BACKEND"):
             patch.delenv(name, raising=False)
         yield directory
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interrupts() -> None:
+    """Ctrl-C means what it usually does, also in a run in the background, where shells let it be ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def main() -> int:
         if letter in letters:
             for _ in range(asked.runs):
                 verdict = scenario(asked.short)
-                failures += not verdict.kept
+                failures += not (verdict.kept and verdict.in_time)
                 print(json.dumps(asdict(verdict)) if asked.json else _row(verdict), flush=True)
     return 1 if failures else 0
 
@@ -65,10 +65,12 @@ def _row(verdict: Verdict) -> str:
         verdict.lost,
         verdict.repeated,
         recovery,
-        "kept" if verdict.kept else "BROKEN",
+        "BROKEN" if not verdict.kept else "kept" if verdict.in_time else "SLOW",
         verdict.target,
     )
-    return "\n".join([row, *(f"     {note}" for note in verdict.notes), *(f"   ! {line}" for line in verdict.broken)])
+    return "\n".join(
+        [row, *(f"     {note}" for note in verdict.notes), *(f"   ! {line}" for line in verdict.broken + verdict.slow)]
+    )
 
 
 if __name__ == "__main__":

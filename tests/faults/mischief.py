@@ -94,7 +94,8 @@ def _deep(levels):
     return nested
 
 
-@trick(*FAILS)
+# How deep JSON may be written differs between versions of Python.
+@trick(*FAILS, "SUCCESS")
 def deep_result():
     return _deep(5000)
 

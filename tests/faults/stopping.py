@@ -24,7 +24,7 @@ def warm_shutdown(short: bool) -> Verdict:
         took = time.monotonic() - moment
         verdict.took(took)
         verdict.require(code == 0, f"exit code {code}")
-        verdict.require(took <= seconds + 1, f"exit after {took:.1f} s")
+        verdict.require_in_time(took <= seconds + 1, f"exit after {took:.1f} s")
         verdict.require(site.states(running)["SUCCESS"] == 2, f"running: {dict(site.states(running))}")
         depth = site.project.app.broker.depth("celery")
         verdict.require(depth.ready == 10, f"the queue has {depth} of 10")
@@ -59,7 +59,7 @@ def _cold(name: str, numbers: list[signal.Signals], pause: float) -> Verdict:
         code = node.wait(20)
         verdict.took(time.monotonic() - moment)
         verdict.require(code is not None, "still alive after 20 s")
-        verdict.require((verdict.recovery or 0) <= 2.0, f"exit after {verdict.recovery:.1f} s")
+        verdict.require_in_time(verdict.longest <= 2.0, f"exit after {verdict.longest:.1f} s")
         verdict.require(site.states(early)["FAILURE"] == 1, f"early: {dict(site.states(early))}")
         verdict.require(site.project.app.broker.depth("celery").ready == 1, "the late task is not back in the queue")
         site.node("-c", "1")

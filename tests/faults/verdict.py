@@ -17,6 +17,7 @@ class Verdict:
         sent, run, lost, repeated: tasks sent, started at least once, never ended, ended more than once.
         recovery: seconds until all was well, the worst case of the run; None where there is nothing to recover.
         broken: every promise that was not kept.
+        slow: every promise of a time that was not kept; on a busy machine that may be the machine's fault.
         notes: what else is worth knowing.
     """
 
@@ -29,17 +30,33 @@ class Verdict:
     repeated: int = 0
     recovery: float | None = None
     broken: list[str] = field(default_factory=list)
+    slow: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
     def kept(self) -> bool:
-        """True when every promise was kept."""
+        """True when every promise was kept, but for times."""
         return not self.broken
+
+    @property
+    def in_time(self) -> bool:
+        """True when every promise of a time was kept."""
+        return not self.slow
+
+    @property
+    def longest(self) -> float:
+        """Seconds of the longest recovery, 0 where there was nothing to recover."""
+        return self.recovery or 0.0
 
     def require(self, condition: object, otherwise: str) -> None:
         """Note a promise that was not kept."""
         if not condition:
             self.broken.append(otherwise)
+
+    def require_in_time(self, condition: object, otherwise: str) -> None:
+        """Note a promise of a time that was not kept."""
+        if not condition:
+            self.slow.append(otherwise)
 
     def took(self, seconds: float) -> None:
         """Note a recovery; the longest counts."""

@@ -31,7 +31,7 @@ def due_later(short: bool) -> Verdict:
         verdict.require(verdict.lost == 0, f"{verdict.lost} lost")
         verdict.require(verdict.repeated == 0, f"{verdict.repeated} twice")
         verdict.require(not ahead, f"{len(ahead)} early")
-        verdict.require((verdict.recovery or 0) <= 15.0, f"the last ran {verdict.recovery:.1f} s after it was due")
+        verdict.require_in_time(verdict.longest <= 15.0, f"the last ran {verdict.longest:.1f} s after it was due")
     return verdict
 
 
@@ -78,7 +78,7 @@ def _chord(short: bool, *, poison: bool) -> Verdict:
             verdict.require(site.count("start")[str(count)] <= 4, f"poison ran {site.count('start')[str(count)]} times")
         else:
             verdict.require(list(site.count("total")) == [str(sum(range(count)))], f"{dict(site.count('total'))}")
-        verdict.require((verdict.recovery or 0) <= 15.0 + count * 0.02, f"{word} after {verdict.recovery:.1f} s")
+        verdict.require_in_time(verdict.longest <= 15.0 + count * 0.02, f"{word} after {verdict.longest:.1f} s")
     return verdict
 
 
