@@ -39,7 +39,7 @@ _work = _options(
     click.option("-X", "--exclude-queues", type=NAMES, default="", help="Receive from all but these."),
     click.option("-I", "--include", type=NAMES, default="", help="Further modules to import."),
     click.option("--purge", "--discard", is_flag=True, help="Drop all waiting messages first."),
-    click.option("-E", "--task-events/--no-task-events", default=None, help="Send task events."),
+    click.option("-E", "--task-events/--no-task-events", default=None, help="Send task events; not yet."),
     click.option("--watch", is_flag=True, help="Start anew when a source file changes."),
 )
 _limits = _options(
@@ -53,7 +53,7 @@ _limits = _options(
 _files = _options(
     click.option("-f", "--logfile", metavar="FILE", help="Log there instead of to standard error."),
     click.option("--pidfile", metavar="FILE", help="Refuse to start while another process holds this file."),
-    click.option("-S", "--statedb", metavar="FILE", help="Keep what was revoked in this file."),
+    click.option("-S", "--statedb", metavar="FILE", help="Keep what was revoked in this file; not yet."),
     click.option("-D", "--detach", is_flag=True, help="Run in the background."),
     click.option("--uid", metavar="USER", help="Run as this user."),
     click.option("--gid", metavar="GROUP", help="Run as this group."),
@@ -64,11 +64,11 @@ _celery = _options(
     click.option("-O", "--optimization", type=click.Choice(["default", "fair"]), help="Scheduling is always fair."),
     click.option("--without-gossip", is_flag=True, help="Accepted for compatibility."),
     click.option("--without-mingle", is_flag=True, help="Accepted for compatibility."),
-    click.option("--without-heartbeat", is_flag=True, help="Send no heartbeat events."),
-    click.option("--heartbeat-interval", type=float, metavar="SECONDS", help="Between heartbeat events."),
-    click.option("-B", "--beat", is_flag=True, help="Run the periodic task scheduler in this worker, too."),
-    click.option("-s", "--schedule-filename", "--schedule", metavar="FILE", help="State of the scheduler."),
-    click.option("--scheduler", metavar="CLASS", help="Of the scheduler."),
+    click.option("--without-heartbeat", is_flag=True, help="Accepted for compatibility."),
+    click.option("--heartbeat-interval", type=float, metavar="SECONDS", help="Accepted for compatibility."),
+    click.option("-B", "--beat", is_flag=True, help="Run the periodic task scheduler, too; not yet."),
+    click.option("-s", "--schedule-filename", "--schedule", metavar="FILE", help="State of the scheduler; not yet."),
+    click.option("--scheduler", metavar="CLASS", help="Of the scheduler; not yet."),
 )
 
 
@@ -94,10 +94,21 @@ def worker(invocation: Invocation, **given: Any) -> int:
         gc.enable()
 
 
+#: Options of Celery's worker whose features are still to come, with their parameters' names.
+_NOT_YET = {
+    "-E": "task_events",
+    "-S": "statedb",
+    "-B": "beat",
+    "-s": "schedule_filename",
+    "--scheduler": "scheduler",
+}
+
+
 def _start(invocation: Invocation, given: dict[str, Any]) -> int:
     invocation.enter_workdir()
-    if given["beat"]:
-        invocation.output.note("Note: -B is not available yet; run `tq beat` beside the worker.")
+    for option, name in _NOT_YET.items():
+        if given[name]:
+            invocation.output.note(f"Note: {option} has no effect yet.")
     if given["detach"] and given["logfile"]:
         given["logfile"] = os.path.abspath(given["logfile"])
     _check_writable(given)

@@ -35,7 +35,6 @@ def banner(worker: Worker) -> str:
         concurrency += f", {layout.processes} processes with {layout.slots} each"
     if options.autoscale:
         concurrency = f"{{min={options.autoscale[1]}, max={options.autoscale[0]}}} ({worker.pool_name})"
-    events = options.task_events if options.task_events is not None else app.conf.worker_send_task_events
     lines = [
         "",
         f" {worker.hostname}  tq {installed_version()}",
@@ -46,7 +45,7 @@ def banner(worker: Worker) -> str:
         f" .> transport:   {app.broker_address}",
         f" .> results:     {app.backend_address}",
         f" .> concurrency: {concurrency}",
-        f" .> task events: {'ON' if events else 'OFF (-E turns them on)'}",
+        " .> task events: OFF",
         "",
         " [queues]",
     ]
