@@ -106,9 +106,6 @@ _NOT_YET = {
 
 def _start(invocation: Invocation, given: dict[str, Any]) -> int:
     invocation.enter_workdir()
-    for option, name in _NOT_YET.items():
-        if given[name]:
-            invocation.output.note(f"Note: {option} has no effect yet.")
     if given["detach"] and given["logfile"]:
         given["logfile"] = os.path.abspath(given["logfile"])
     _check_writable(given)
@@ -117,6 +114,9 @@ def _start(invocation: Invocation, given: dict[str, Any]) -> int:
     app = invocation.app
     invocation.set_settings(app, _settings(app, given))
     _check(app, given)
+    for option, name in _NOT_YET.items():
+        if given[name]:
+            invocation.output.note(f"Note: {option} has no effect yet.")
     pidfile = None
     if given["pidfile"]:
         from tq_core.cli.pidfile import PidFile
