@@ -7,6 +7,8 @@ of the running task is kept in a context variable, so threads and coroutines eac
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -44,6 +46,20 @@ def set_current_app(app: Celery) -> None:
 def set_default_app(app: Celery) -> None:
     """Make ``app`` what threads use that have no application of their own."""
     _default[:] = [app]
+
+
+@contextmanager
+def standing_in(app: Celery, *, here: bool = True) -> Iterator[None]:
+    """While entered, ``app`` is current in every thread without an application of its own, and ``here`` in this one."""
+    outer, outer_default = _thread.current, list(_default)
+    set_default_app(app)
+    if here:
+        _thread.current = app
+    try:
+        yield
+    finally:
+        _thread.current = outer
+        _default[:] = outer_default
 
 
 def get_current_app() -> Celery:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 
 def backoff(factor: float, retries: int, maximum: float, jitter: bool) -> float:
@@ -25,3 +26,22 @@ def delays(first: float = 0.05, step: float = 2.0, most: float = 2.0) -> Iterato
     while True:
         yield wait * random.uniform(0.75, 1.0)
         wait = min(most, wait * step)
+
+
+def waits_of(policy: Mapping[str, Any]) -> Iterator[float]:
+    """Yield the waits of a retry policy in seconds, and end when it allows no further try.
+
+    Args:
+        policy: ``max_retries`` (None or below 0 for no end), ``interval_start``, ``interval_step`` and
+            ``interval_max`` in seconds; an entry that is missing is as Celery's own.
+    """
+    most = policy.get("max_retries", 3)
+    wait, step, longest = (
+        float(policy.get(name, usual))
+        for name, usual in (("interval_start", 0.0), ("interval_step", 0.2), ("interval_max", 1.0))
+    )
+    tries = 0
+    while most is None or most < 0 or tries < most:
+        yield min(wait, longest)
+        wait += step
+        tries += 1

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 import sys
-import time
 from datetime import datetime, timedelta, timezone, tzinfo
+
+from tq_core import clock
 
 UTC = timezone.utc
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -25,7 +26,7 @@ _NATIVE = sys.version_info >= (3, 11)
 
 def now() -> datetime:
     """Return the present time, aware, in UTC."""
-    return datetime.now(UTC)
+    return datetime.fromtimestamp(clock.now(), UTC)
 
 
 def parse_iso(text: str) -> datetime:
@@ -114,7 +115,7 @@ def format_iso(moment: datetime | float | None = None) -> str:
         ValueError: the number lies outside the years 1 to 9999.
     """
     if moment is None:
-        moment = time.time()
+        moment = clock.now()
     if not isinstance(moment, datetime):
         return from_unix(moment).isoformat()
     if moment.tzinfo is None:

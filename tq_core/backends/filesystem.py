@@ -61,7 +61,8 @@ class FilesystemBackend(Backend):
         self._serializer = request.serializer
         self._lifetime = document.lifetime(request.settings)
         self._writes = itertools.count()
-        self._lock = threading.Lock()
+        #: By process id: a forked child gets its own, for a thread of the parent may hold the parent's for ever.
+        self._locks: dict[int, threading.Lock] = {}
 
     # --- files
 
@@ -116,7 +117,7 @@ class FilesystemBackend(Backend):
     def store(self, records: Sequence[ResultRecord]) -> None:
         """Write records; all are serialized before the first is written."""
         batch = [(r.task_id, r.state, document.write(r, self._serializer)) for r in records]
-        with self._lock:
+        with self._locks.setdefault(os.getpid(), threading.Lock()):
             for task_id, _, data in batch:
                 path = self._path(TASK_PREFIX, task_id)
                 known = self._record(task_id, path)

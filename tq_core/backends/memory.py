@@ -12,10 +12,12 @@ import queue
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from tq_core import clock
 from tq_core.backends import document
 from tq_core.backends.memory_chords import MemoryChords
 from tq_core.backends.memory_coordination import MemoryCoordination
@@ -25,32 +27,59 @@ from tq_core.contracts.backend import (
     BackendRequest,
     ChordPart,
     ResultRecord,
+    ResultSubscription,
 )
 from tq_core.contracts.coordination import Coordination
 from tq_core.errors import TimeoutError
 from tq_core.states import READY_STATES, SUCCESS
 
 #: What the memory backend can do.
-CAPABILITIES = BackendCapabilities(push=True, groups=True, chords=True, expiry=True, coordination=True, shared=False)
+CAPABILITIES = BackendCapabilities(
+    push=True, groups=True, chords=True, expiry=True, coordination=True, shared=False, subscribe=True
+)
 
 #: A stored record: state, document, deadline by the monotonic clock (infinity for never).
 _Stored = tuple[str, bytes, float]
+#: Seconds of one wait of a watch without a timeout.
+_LONG = 3600.0
 
 
 class MemoryResults:
     """What all memory backends of one URL in this process share; guarded by ``lock``."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        # Re-entrant: a watch that nobody holds any more is closed wherever the garbage collector runs, in here, too.
+        self.lock = threading.RLock()
         self.records: dict[str, _Stored] = {}
         self.groups: dict[str, tuple[bytes, float]] = {}
-        self.watchers: dict[str, list[queue.SimpleQueue[tuple[str, bytes]]]] = {}
+        self.watchers: dict[str, list[queue.SimpleQueue[tuple[str, bytes] | None]]] = {}
         self.chords = MemoryChords()
         self.coordination = MemoryCoordination()
 
+    def subscribe(self, inbox: queue.SimpleQueue[tuple[str, bytes] | None], task_ids: Sequence[str]) -> None:
+        """Put the documents of these tasks into an inbox: now where they are ready, else once they are."""
+        now = clock.monotonic()
+        with self.lock:
+            for task_id in task_ids:
+                known = self.records.get(task_id)
+                if known is not None and known[0] in READY_STATES and known[2] > now:
+                    inbox.put((task_id, known[1]))
+                else:
+                    self.watchers.setdefault(task_id, []).append(inbox)
+
+    def unsubscribe(self, inbox: queue.SimpleQueue[tuple[str, bytes] | None], task_ids: Sequence[str]) -> None:
+        """Put nothing more of these tasks into an inbox."""
+        with self.lock:
+            for task_id in task_ids:
+                watchers = self.watchers.get(task_id)
+                if watchers is not None and inbox in watchers:
+                    watchers.remove(inbox)
+                    if not watchers:
+                        self.watchers.pop(task_id, None)
+
     def sweep(self) -> int:
         """Drop what expired and return how many records that were; the caller holds the lock."""
-        now = time.monotonic()
+        now = clock.monotonic()
         expired = [task_id for task_id, stored in self.records.items() if stored[2] <= now]
         for task_id in expired:
             del self.records[task_id]
@@ -62,6 +91,16 @@ class MemoryResults:
 
 #: Namespaces of this process by process id and URL; a forked child starts with none.
 _NAMESPACES: dict[tuple[int, str], MemoryResults] = {}
+
+
+def forget(url: str) -> None:
+    """Drop the namespace of a URL and all that is in it; who still has a backend of that URL keeps what it sees."""
+    _NAMESPACES.pop((os.getpid(), _namespace(url)), None)
+
+
+def _namespace(url: str) -> str:
+    parts = urlsplit(url)
+    return (parts.netloc.rpartition("@")[2] + parts.path).strip("/") if parts.scheme else ""
 
 
 class MemoryBackend(Backend):
@@ -80,8 +119,7 @@ class MemoryBackend(Backend):
 
     def __init__(self, request: BackendRequest) -> None:
         document.require_accepted(request)
-        parts = urlsplit(request.url)
-        self._name = (parts.netloc.rpartition("@")[2] + parts.path).strip("/") if parts.scheme else ""
+        self._name = _namespace(request.url)
         self._serializer = request.serializer
         self._lifetime = document.lifetime(request.settings)
         self._until_sweep = self.SWEEP_EVERY
@@ -97,7 +135,7 @@ class MemoryBackend(Backend):
         return self._results
 
     def _deadline(self) -> float:
-        return float("inf") if self._lifetime is None else time.monotonic() + self._lifetime
+        return float("inf") if self._lifetime is None else clock.monotonic() + self._lifetime
 
     def store(self, records: Sequence[ResultRecord]) -> None:
         """Write records; all are serialized before the first is written."""
@@ -112,7 +150,7 @@ class MemoryBackend(Backend):
                     continue
                 results.records[task_id] = (state, data, deadline)
                 if state in READY_STATES:
-                    for watcher in results.watchers.get(task_id, ()):
+                    for watcher in tuple(results.watchers.get(task_id, ())):
                         watcher.put((task_id, data))
             self._until_sweep -= len(batch)
             if self._until_sweep <= 0:
@@ -121,7 +159,7 @@ class MemoryBackend(Backend):
 
     def fetch(self, task_ids: Sequence[str]) -> dict[str, ResultRecord]:
         """Return the records there are."""
-        now = time.monotonic()
+        now = clock.monotonic()
         results = self._open()
         with results.lock:
             found = {i: results.records[i] for i in task_ids if i in results.records}
@@ -133,49 +171,23 @@ class MemoryBackend(Backend):
     def watch(self, task_ids: Sequence[str], *, timeout: float | None, interval: float = 0.5) -> Iterator[ResultRecord]:
         """Yield each task's record once, as they become ready; told by the storing thread."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        pending = dict.fromkeys(task_ids)
-        inbox: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
-        results = self._open()
-        self._subscribe(results, inbox, list(pending))
-        try:
+        pending = set(task_ids)
+        with closing(self.subscribe()) as subscription:
+            subscription.add(list(pending))
             while pending:
-                try:
-                    left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
-                    task_id, data = inbox.get(timeout=left)
-                except queue.Empty:
-                    raise TimeoutError(
-                        f"{len(pending)} of {len(set(task_ids))} results not ready after {timeout:g} s"
-                    ) from None
-                if task_id in pending:
-                    del pending[task_id]
-                    yield self._read(task_id, data)
-        finally:
-            self._unsubscribe(results, inbox, task_ids)
+                left = _LONG if deadline is None else max(deadline - time.monotonic(), 0.0)
+                records = subscription.receive(left)
+                if not records and deadline is not None and time.monotonic() >= deadline:
+                    raise TimeoutError(f"{len(pending)} of {len(set(task_ids))} results not ready after {timeout:g} s")
+                for record in records:
+                    pending.discard(record.task_id)
+                    yield record
 
-    @staticmethod
-    def _subscribe(
-        results: MemoryResults, inbox: queue.SimpleQueue[tuple[str, bytes]], task_ids: Sequence[str]
-    ) -> None:
-        now = time.monotonic()
-        with results.lock:
-            for task_id in task_ids:
-                known = results.records.get(task_id)
-                if known is not None and known[0] in READY_STATES and known[2] > now:
-                    inbox.put((task_id, known[1]))
-                else:
-                    results.watchers.setdefault(task_id, []).append(inbox)
+    def subscribe(self) -> ResultSubscription:
+        """Open a subscription."""
+        from tq_core.backends.memory_subscription import MemorySubscription
 
-    @staticmethod
-    def _unsubscribe(
-        results: MemoryResults, inbox: queue.SimpleQueue[tuple[str, bytes]], task_ids: Sequence[str]
-    ) -> None:
-        with results.lock:
-            for task_id in task_ids:
-                watchers = results.watchers.get(task_id)
-                if watchers is not None and inbox in watchers:
-                    watchers.remove(inbox)
-                    if not watchers:
-                        del results.watchers[task_id]
+        return MemorySubscription(self._open(), self._read)
 
     def forget(self, task_ids: Sequence[str]) -> None:
         """Delete records."""
@@ -205,7 +217,7 @@ class MemoryBackend(Backend):
     def load_group(self, group_id: str) -> Any | None:
         """Return the tuple kept by :meth:`save_group`, or None."""
         saved = self._open().groups.get(group_id)
-        if saved is None or saved[1] <= time.monotonic():
+        if saved is None or saved[1] <= clock.monotonic():
             return None
         return self._serializer.loads(saved[0])
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
+from tq_core import clock
 from tq_core.contracts.backend import ChordPart
 
 #: A part with its serialized result.
@@ -52,7 +52,7 @@ class MemoryChords:
             if not chord.closed:
                 chord.parts.setdefault(part.task_id, (part, data))
                 chord.deadline = deadline
-        now = time.monotonic()
+        now = clock.monotonic()
         claimed = []
         for group_id, chord in touched.items():
             complete = chord.size is not None and len(chord.parts) >= chord.size
@@ -76,6 +76,6 @@ class MemoryChords:
 
     def sweep(self) -> None:
         """Forget chords whose results have expired."""
-        now = time.monotonic()
+        now = clock.monotonic()
         for group_id in [g for g, chord in self._chords.items() if chord.deadline <= now]:
             del self._chords[group_id]

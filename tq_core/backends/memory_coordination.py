@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import threading
-import time
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
+from tq_core import clock
 from tq_core.contracts.coordination import Coordination
 
 T = TypeVar("T")
@@ -25,16 +25,16 @@ class Expiring(Generic[T]):
         item = self._items.get(key)
         if item is None:
             return None
-        if item[1] <= time.monotonic():
+        if item[1] <= clock.monotonic():
             del self._items[key]
             return None
         return item[0]
 
     def put(self, key: str, value: T, ttl: float | None) -> None:
         """Keep a value for ``ttl`` seconds, None for ever."""
-        self._items[key] = (value, float("inf") if ttl is None else time.monotonic() + ttl)
+        self._items[key] = (value, float("inf") if ttl is None else clock.monotonic() + ttl)
         if len(self._items) >= self._sweep_at:
-            now = time.monotonic()
+            now = clock.monotonic()
             self._items = {k: item for k, item in self._items.items() if item[1] > now}
             self._sweep_at = max(1024, 2 * len(self._items))
 
@@ -46,7 +46,7 @@ class Expiring(Generic[T]):
 
     def living(self, prefix: str) -> list[tuple[str, T]]:
         """Return the living values whose keys start with ``prefix``, by key."""
-        now = time.monotonic()
+        now = clock.monotonic()
         return sorted(
             ((k, v) for k, (v, deadline) in self._items.items() if deadline > now and k.startswith(prefix)),
             key=lambda pair: pair[0],
@@ -112,7 +112,7 @@ class MemoryCoordination(Coordination):
     def take(self, key: str, rate: float, burst: float, tokens: float = 1.0) -> float:
         """Take from a token bucket, or return the seconds until the tokens would be there."""
         with self._guard:
-            now = time.monotonic()
+            now = clock.monotonic()
             level, then = self._buckets.get(key) or (burst, now)
             level = min(burst, level + (now - then) * rate)
             missing = tokens - level

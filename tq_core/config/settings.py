@@ -303,6 +303,21 @@ class Settings(MutableMapping[str, Any]):
 
     # --- copying -----------------------------------------------------------------------------------------
 
+    def copy(self) -> Settings:
+        """Return settings of their own with the same values and origins; mappings among them are copied too."""
+        layers, origins, own, properties, defaults = self.__reduce__()[2]
+        twin = Settings()
+        twin.__setstate__(
+            (
+                {level: _copied(values) for level, values in layers.items()},
+                {level: dict(places) for level, places in origins.items()},
+                _copied(own),
+                properties,
+                _copied(defaults),
+            )
+        )
+        return twin
+
     def __reduce__(self) -> tuple[Any, ...]:
         defaults = {
             name: value for name, value in self.__dict__.items() if isinstance(value, dict) and not self.is_set(name)
@@ -320,6 +335,10 @@ class Settings(MutableMapping[str, Any]):
         self.__dict__.update(defaults)
         for name in {name for layer in layers.values() for name in layer}:
             self._resolve(name)
+
+
+def _copied(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: dict(value) if isinstance(value, dict) else value for name, value in values.items()}
 
 
 def _alike(name: str, near: str) -> bool:

@@ -7,8 +7,12 @@ when a task is sent: an unknown id is simply ``PENDING``.
 the server cannot be reached or does not answer in time. Every call is bounded in time. After an error the same
 object may be called again.
 
+**What is kept.** Ids are any printable text, and two ids are the same only when they are equal character by character.
+Results hold any text, of ten million characters or none.
+
 **Threads and processes.** Every method may be called from any thread. After a fork the child must not touch the
-parent's connections; a plugin notices a changed process id and opens its own.
+parent's connections; a plugin notices a changed process id and opens its own. A plugin installs no signal handlers, and
+may be called beside or inside a running event loop, which it leaves alone.
 """
 
 from __future__ import annotations
@@ -38,6 +42,7 @@ class BackendCapabilities:
     forget: bool = capability("Records can be deleted.", True)
     shared: bool = capability("Other processes see the same records.", True)
     coordination: bool = capability("Offers the Coordination contract.")
+    subscribe: bool = capability("Results can be awaited by a subscription whose tasks change while it waits.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,8 @@ class ResultRecord:
         task_id: the task's id.
         state: a word of :mod:`tq_core.states`, or a custom state.
         result: see above.
-        traceback: the remote traceback as text, or None.
+        traceback: the remote traceback as text, or None. A store whose text holds no NUL may keep the four
+            characters of its escape instead.
         children: result tuples ``[[id, parent], members]`` of the tasks this one sent.
         date_done: ISO 8601, UTC with offset; only in a ready state.
         group_id, parent_id: ids, or None.
@@ -91,6 +97,36 @@ class ChordPart:
     result: Any = None
 
 
+class ResultSubscription(ABC):
+    """Hears of results of tasks that are added and dropped again. Owned by one thread; only :meth:`wake` is any's."""
+
+    @abstractmethod
+    def add(self, task_ids: Sequence[str]) -> None:
+        """Hear of these tasks, too; of one that is ready already, at the next :meth:`receive`."""
+
+    @abstractmethod
+    def drop(self, task_ids: Sequence[str]) -> None:
+        """Hear of these tasks no longer."""
+
+    @abstractmethod
+    def receive(self, timeout: float) -> list[ResultRecord]:
+        """Return records that have become ready, waiting up to ``timeout`` seconds for the first.
+
+        Each task is told of once and is then dropped. Nothing is lost in between two calls.
+
+        Raises:
+            BackendUnavailable: the store cannot be reached. The subscription is of no more use.
+        """
+
+    @abstractmethod
+    def wake(self) -> None:
+        """Make a waiting :meth:`receive`, or the next one, return at once. May be called from any thread."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop listening and leave nothing behind. Never raises; may be called twice."""
+
+
 class Backend(ABC):
     """A connection to one result store, opened by a plugin's ``tq_backend`` hook."""
 
@@ -122,6 +158,10 @@ class Backend(ABC):
         Raises:
             TimeoutError: ``timeout`` passed; what was yielded stays valid.
         """
+
+    def subscribe(self) -> ResultSubscription:
+        """Open a subscription to results (``subscribe``); without it the core asks again and again."""
+        raise NotSupported(f"{type(self).__name__} offers no subscription to results")
 
     @abstractmethod
     def forget(self, task_ids: Sequence[str]) -> None:

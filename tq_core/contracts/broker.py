@@ -13,10 +13,21 @@ the server cannot be reached or does not answer in time, ``PublishError`` from :
 returns or raises within a bound (``broker_connection_timeout`` and the plugin's own time-outs); none hangs. After
 ``BrokerUnavailable`` the same object may be called again and connects anew by itself.
 
+**Order.** The ready messages of one queue are handed out in the order in which they were published, urgent ones first
+where the broker has ``priority``. What was given back or requeued stands before those that were never taken. Where in
+the queue a message stands that was parked, buried or moved in between is left open; those moved together keep the order
+among themselves.
+
+**What travels.** A body is any bytes, ten million of them or none; headers are what JSON can say, with any text in
+them. A queue's name is any printable text of up to 200 characters, and two names are the same only when they are
+equal character by character.
+
 **Threads and processes.** A :class:`Broker` may be called from any thread. A :class:`Consumer` or
 :class:`Subscription` belongs to the thread that uses it; only :meth:`Consumer.wake` and ``Subscription.wake`` may be
 called from elsewhere. Neither is used in two processes: after a fork the child must not touch what the parent
-opened; a plugin notices a changed process id and opens connections of its own.
+opened; a plugin notices a changed process id and opens connections of its own, and a child that closes what it
+inherited leaves the parent's alone. A plugin installs no signal handlers, and may be called beside or inside a running
+event loop, which it leaves alone.
 """
 
 from __future__ import annotations
@@ -46,9 +57,11 @@ class BrokerCapabilities:
     dead_letters: bool = capability("Buried messages are kept with their reason and can be listed and replayed.")
     atomic_settle: bool = capability("Follow-up messages and endings given to settle() happen together or not at all.")
     broadcast: bool = capability("broadcast() reaches every listener of a channel.")
+    control: bool = capability("Remote control passes through it, as Celery's nodes and clients send it.")
     peek: bool = capability("Waiting messages can be looked at without taking them.")
     depth: bool = capability("Waiting, parked and held messages can be counted.")
     purge: bool = capability("A queue can be emptied.")
+    move: bool = capability("Waiting messages can be moved to another queue.")
     pause: bool = capability("A queue can be paused for all consumers, and the pause outlives the processes.")
     exchanges: bool = capability("Messages are routed by exchanges and bindings inside the broker.")
     shared: bool = capability("Other processes see the same queues.", True)
@@ -154,7 +167,8 @@ class Consumer(ABC):
         """Take up to ``limit`` messages, waiting up to ``timeout`` seconds for the first.
 
         Returns as soon as there is at least one message, with as many as are there now; it never waits for
-        more. Returns an empty list after ``timeout``, after :meth:`wake`, or when every queue is paused. A
+        more. A message with a due time is not handed out before it, to the hundredth of a second by the machine's
+        clock. Returns an empty list after ``timeout``, after :meth:`wake`, or when every queue is paused. A
         message that cannot be read is a delivery with a ``defect``, never an error. Due messages, messages
         of dead consumers (counted, ``redelivered``) and orphans come out of here as well.
 
@@ -171,7 +185,8 @@ class Consumer(ABC):
         """Note that these deliveries are being run and must not be run again (early acknowledgement).
 
         Without the ``orphans`` capability the broker forgets the messages now, and a later settlement of them
-        does nothing. With it they stay held until they are settled.
+        does nothing. With it they stay held until they are settled; when their holder dies or closes first they are
+        handed out as orphans, again and again until somebody settles them.
         """
 
     @abstractmethod
@@ -241,6 +256,29 @@ class Subscription(ABC):
         """Stop listening and leave nothing behind. May be called twice."""
 
 
+class Inbox(ABC):
+    """Receives messages of remote control from the moment it was opened. Owned by one thread."""
+
+    @abstractmethod
+    def fileno(self) -> int | None:
+        """Return a file descriptor that is readable when there may be something to receive, or None.
+
+        Only an inbox for announcements has one: a worker's supervisor waits for it among other things.
+        """
+
+    @abstractmethod
+    def receive(self, timeout: float) -> list[Message]:
+        """Return the messages that have come in, waiting up to ``timeout`` seconds for the first.
+
+        Raises:
+            BrokerUnavailable: the connection broke; the inbox hears nothing more and is to be closed.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop receiving and leave nothing behind. Never raises; may be called twice."""
+
+
 class Broker(ABC):
     """A connection to one message broker, opened by a plugin's ``tq_broker`` hook."""
 
@@ -291,12 +329,31 @@ class Broker(ABC):
     # What follows needs a capability; these defaults say so.
 
     def broadcast(self, channel: str, payload: bytes) -> None:
-        """Send to every current listener of ``channel``; nobody listening is not an error (``broadcast``)."""
+        """Send to every current listener of ``channel``, in order; nobody listening is not an error (``broadcast``)."""
         raise NotSupported(f"{type(self).__name__} cannot broadcast")
 
     def listen(self, channel: str) -> Subscription:
         """Listen to ``channel`` (``broadcast``)."""
         raise NotSupported(f"{type(self).__name__} cannot broadcast")
+
+    def announce(self, exchange: str, message: Message) -> None:
+        """Send a message to every inbox that is open on a fanout exchange (``control``).
+
+        Nobody listening is not an error. Celery's nodes and clients must be able to read it.
+        """
+        raise NotSupported(f"{type(self).__name__} carries no remote control")
+
+    def inbox(self, exchange: str) -> Inbox:
+        """Hear what is announced on a fanout exchange (``control``)."""
+        raise NotSupported(f"{type(self).__name__} carries no remote control")
+
+    def answer(self, exchange: str, routing_key: str, message: Message) -> None:
+        """Send a message to whoever collects answers under a routing key; nobody is not an error (``control``)."""
+        raise NotSupported(f"{type(self).__name__} carries no remote control")
+
+    def answers(self, exchange: str, routing_key: str) -> Inbox:
+        """Collect what is answered under a routing key that nobody else uses (``control``)."""
+        raise NotSupported(f"{type(self).__name__} carries no remote control")
 
     def queues(self) -> list[str]:
         """Return the names of the queues this broker knows of, sorted (``depth``)."""
@@ -313,6 +370,26 @@ class Broker(ABC):
     def purge(self, queue: str) -> int:
         """Drop all ready and parked messages of a queue and return how many they were (``purge``)."""
         raise NotSupported(f"{type(self).__name__} cannot purge")
+
+    def move(self, source: str, target: str, limit: int | None = None) -> int:
+        """Put waiting messages of one queue into another, and return how many they were (``move``).
+
+        Ready ones go first, in the order in which they would be handed out, then parked ones in the order of their due
+        times. Each keeps its priority, due time, count of deliveries and place among those that go with it. What is
+        held stays, and goes back to ``source`` if it is given back. Whether a queue is paused makes no difference.
+
+        Many messages are moved in several steps, each of which happens as a whole or not at all: a crash leaves every
+        message in exactly one of the two queues. Messages published to ``source`` meanwhile may stay there.
+
+        Args:
+            source: where they are; an unknown queue is empty.
+            target: where they go; an unknown queue comes into being. Nothing happens when it is ``source``.
+            limit: most messages to move, None for all of them.
+
+        Raises:
+            BrokerUnavailable: it is not known how many were moved; calling again moves the rest.
+        """
+        raise NotSupported(f"{type(self).__name__} cannot move messages")
 
     def pause(self, queue: str) -> None:
         """Hand out nothing from ``queue`` to anyone until :meth:`resume` (``pause``)."""

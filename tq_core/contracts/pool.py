@@ -7,7 +7,7 @@ thread feeds the pool with :meth:`Pool.submit`; the runner's main thread sits in
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -22,7 +22,7 @@ class PoolCapabilities:
     hard_limit: bool = capability("Frees the slot of a task at its hard limit without harming the others.")
     isolated: bool = capability("One task at a time in a process, so that killing the process ends just that task.")
     cancel: bool = capability("A running task can be cancelled.")
-    coroutines: bool = capability("async def tasks share one event loop; many run in one slot's thread.")
+    coroutines: bool = capability("async def tasks share one event loop and one thread; each holds a slot.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,10 @@ class Job(Protocol):
         """The task's id."""
 
     @property
+    def task_name(self) -> str:
+        """The task's name."""
+
+    @property
     def soft_time_limit(self) -> float | None:
         """Seconds after which ``SoftTimeLimitExceeded`` is to be raised inside the task."""
 
@@ -56,12 +60,30 @@ class Job(Protocol):
     def interruptible(self) -> bool:
         """True while the task's own code runs: only then may an error be raised in it."""
 
+    @property
+    def throw(self) -> Callable[[type[BaseException]], None] | None:
+        """Raises an error where the task's coroutine awaits, from any thread; None while no coroutine of it lives.
+
+        For the times when the task is not ``interruptible``: then its thread is in the event loop, where nothing may
+        be raised.
+        """
+
 
 class Execution(Protocol):
     """How a pool runs a job. Never raises: whatever the task does ends as an outcome."""
 
     def run(self, job: Any) -> Any:
-        """Run a job in the calling thread, from slot bookkeeping to outcome, and return the outcome."""
+        """Run a job in the calling thread, from slot bookkeeping to outcome, and return the outcome.
+
+        An ``async def`` task runs on an event loop that the thread keeps; its code is stepped in this thread.
+        """
+
+    def run_coroutine(self, job: Any) -> Coroutine[Any, Any, Any]:
+        """Return a coroutine that runs an ``async def`` job in the running loop and returns the outcome.
+
+        For pools with the ``coroutines`` capability. To be awaited once, by an asyncio task of its own, from whose
+        cancellation nothing is concluded: a job is ended by its ``throw``.
+        """
 
     def interrupted(self, job: Any, error: BaseException) -> Any:
         """Return the outcome of a job that an interrupt hit after its code had ended."""
@@ -72,6 +94,8 @@ class Pool(ABC):
 
     name: ClassVar[str]
     capabilities: ClassVar[PoolCapabilities]
+    #: Concurrency when nobody says one; None for the number of processors.
+    usual_concurrency: ClassVar[int | None] = None
 
     @classmethod
     @abstractmethod
@@ -87,8 +111,8 @@ class Pool(ABC):
 
         Args:
             execution: runs a job.
-            report: called with job and outcome as soon as a job ended, in whichever thread it ran; quick,
-                never raises.
+            report: called once for each job, with its outcome, as soon as it ended, in whichever thread it ran;
+                quick, never raises.
         """
 
     @abstractmethod
@@ -126,7 +150,7 @@ class Pool(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """Let :meth:`serve` return once the running and queued jobs ended. May be called from any thread."""
+        """Let :meth:`serve` return once the running and queued jobs ended. May be called from any thread, and twice."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ class StoredEntry:
 
 
 class ScheduleStore(ABC):
-    """Keeps schedule entries. Used by one thread of the scheduler process."""
+    """Keeps schedule entries, whose names may be any text. Used by one thread of the scheduler process."""
 
     @abstractmethod
     def load(self) -> dict[str, StoredEntry]:
@@ -36,7 +36,7 @@ class ScheduleStore(ABC):
 
     @abstractmethod
     def save(self, entries: Mapping[str, StoredEntry]) -> None:
-        """Replace or add entries."""
+        """Replace or add entries, and leave the others alone; they are kept when this returns."""
 
     @abstractmethod
     def delete(self, name: str) -> bool:
@@ -44,7 +44,8 @@ class ScheduleStore(ABC):
 
     @abstractmethod
     def watch(self, timeout: float) -> bool:
-        """Wait up to ``timeout`` seconds for somebody else's change; True when there was one."""
+        """Wait up to ``timeout`` seconds for a change that somebody else made since :meth:`load`; True when there was
+        one. Changes made through this store do not count."""
 
     @abstractmethod
     def close(self) -> None:

@@ -1,6 +1,11 @@
 """The contract of a serializer: it turns plain values into bytes and back.
 
 Stateless; every method may be called from any thread.
+
+*Plain values* are ``None``, booleans, integers of 64 bits, finite floats, text without lone surrogates, lists, and
+dictionaries with text keys, nested in any way. A format holds all of them and gives each back equal and of its type, or
+it is for bytes alone and refuses them all. Tuples may come back as lists. What a format cannot hold it refuses; it
+never writes something similar instead.
 """
 
 from __future__ import annotations
@@ -26,7 +31,7 @@ class Serializer(ABC):
 
     @abstractmethod
     def dumps(self, value: Any) -> bytes:
-        """Serialize ``value``.
+        """Serialize ``value``, which stays as it is.
 
         Raises:
             EncodeError: it cannot be; the text names the type, and where in the value it was found if known.

@@ -13,9 +13,16 @@ from tq_core.errors import InvalidTaskError
 from tq_core.timeutil import to_unix, unix_from_iso
 
 
-def refuse(field: str, value: Any, expected: str) -> NoReturn:
-    """Raise an ``InvalidTaskError`` naming the field, what it holds and what it should hold."""
-    shown = f" {value!r:.60}" if type(value) in (str, int, float, bool) else ""
+def refuse(field: str, value: Any, expected: str, *, private: bool = False) -> NoReturn:
+    """Raise an ``InvalidTaskError`` naming the field, what it holds and what it should hold.
+
+    Args:
+        field: its name.
+        value: what it holds; only its type is told when ``private``, as arguments of tasks belong in no log.
+        expected: what it should hold.
+        private: see ``value``.
+    """
+    shown = f" {value!r:.60}" if type(value) in (str, int, float, bool) and not private else ""
     raise InvalidTaskError(
         f"malformed task message: {field} is {type(value).__name__}{shown}, expected {expected}; "
         "its sender must be corrected"
@@ -27,6 +34,28 @@ def required_text(fields: Mapping[str, Any], field: str) -> str:
     value = text(fields, field)
     if not value:
         refuse(field, value, "a text that is not empty")
+    return value
+
+
+#: No id is longer; result stores and logs count on it.
+LONGEST_ID = 255
+
+
+def identifier(fields: Mapping[str, Any], field: str) -> str:
+    """Return a text that names something, in logs too: no control characters, which could forge a line there."""
+    value = required_text(fields, field)
+    if len(value) > LONGEST_ID:
+        refuse(field, value, f"a text of at most {LONGEST_ID} characters")
+    if not value.isprintable():
+        refuse(field, value, "a text without control characters")
+    return value
+
+
+def title(fields: Mapping[str, Any], field: str) -> str | None:
+    """Return a text that stands in logs, or None when absent."""
+    value = text(fields, field)
+    if value and not value.isprintable():
+        refuse(field, value, "a text without control characters")
     return value
 
 
@@ -133,17 +162,17 @@ def signature(value: Any, field: str) -> Any:
 def arguments(value: Any) -> Any:
     """Return positional arguments."""
     if not isinstance(value, (list, tuple)):
-        refuse("args", value, "a list")
+        refuse("args", value, "a list", private=True)
     return value
 
 
 def keywords(value: Any) -> dict[str, Any]:
     """Return keyword arguments."""
     if not isinstance(value, dict):
-        refuse("kwargs", value, "a map")
+        refuse("kwargs", value, "a map", private=True)
     for key in value:
         if not isinstance(key, str):
-            refuse("a key of kwargs", key, "text")
+            refuse("a key of kwargs", key, "text", private=True)
     return value
 
 

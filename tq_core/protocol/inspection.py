@@ -44,6 +44,9 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+_CONTAINERS = (list, dict, tuple, set, frozenset)
+#: Types of nearly all values that are no containers; telling them by their type is the quickest.
+_LEAVES = frozenset({str, int, float, bool, type(None), bytes})
 #: The one container that nearly every message has among its headers.
 _NO_LIMITS = [None, None]
 
@@ -125,14 +128,14 @@ def _read(  # noqa: PLR0912  # one straight line of checks: this is done for eve
 
 def _check_depth(value: Any, limit: int, where: str) -> None:
     """Walk a value level by level, visiting a part shared by several containers once per level."""
-    level = [value] if isinstance(value, (list, dict, tuple, set, frozenset)) else []
+    level = [value] if isinstance(value, _CONTAINERS) else []
     for _ in range(limit):
         if not level:
             return
         below: dict[int, Any] = {}
         for container in level:
             for item in container.values() if isinstance(container, dict) else container:
-                if isinstance(item, (list, dict, tuple, set, frozenset)) and item:
+                if type(item) not in _LEAVES and item and isinstance(item, _CONTAINERS):
                     below[id(item)] = item
         level = list(below.values())
     if level:

@@ -45,7 +45,7 @@ def from_meta(meta: Any, task_id: str | None = None) -> ResultRecord:
     Raises:
         DecodeError: it is no result document.
     """
-    if not isinstance(meta, Mapping):
+    if type(meta) is not dict and not isinstance(meta, Mapping):
         raise DecodeError(f"a stored result is {type(meta).__name__}, expected a map with status and result")
     state = meta.get("status")
     found = meta.get("task_id", task_id)
@@ -58,15 +58,15 @@ def from_meta(meta: Any, task_id: str | None = None) -> ResultRecord:
     children = meta.get("children")
     traceback = meta.get("traceback")
     return ResultRecord(
-        task_id=found,
-        state=state,
-        result=meta.get("result"),
-        traceback=None if traceback is None else str(traceback),
-        children=children if isinstance(children, (list, tuple)) else (),
-        date_done=format_iso(done) if isinstance(done, datetime) else done if isinstance(done, str) else None,
-        group_id=_id(meta.get("group_id")),
-        parent_id=_id(meta.get("parent_id")),
-        extended={key: value for key, value in meta.items() if key not in _FIELDS},
+        found,
+        state,
+        meta.get("result"),
+        None if traceback is None else str(traceback),
+        children if isinstance(children, (list, tuple)) else (),
+        done if isinstance(done, str) else format_iso(done) if isinstance(done, datetime) else None,
+        _id(meta.get("group_id")),
+        _id(meta.get("parent_id")),
+        {} if meta.keys() <= _FIELDS else {key: value for key, value in meta.items() if key not in _FIELDS},
     )
 
 

@@ -143,4 +143,6 @@ class TaskMessage(NamedTuple):
     @property
     def extra(self) -> dict[str, Any]:
         """The user's own headers, tracing headers included."""
+        if self.headers.keys() <= KNOWN_HEADERS:  # nearly always; one look-up for all of them is the quickest
+            return {}
         return {key: value for key, value in self.headers.items() if key not in KNOWN_HEADERS}

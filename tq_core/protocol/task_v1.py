@@ -58,12 +58,12 @@ def parse(
         InvalidTaskError: a field is missing or malformed; the text names it.
     """
     if not isinstance(value, dict):
-        field.refuse("the body of a message without a task header", value, "a map (protocol 1)")
+        field.refuse("the body of a message without a task header", value, "a map (protocol 1)", private=True)
     fields: dict[str, Any] = dict(value)
     hybrid = bool(head) and "task" in (head or {})
     if head:
         fields.update(head if hybrid else {key: item for key, item in head.items() if key not in fields})
-    task_id = field.required_text(fields, "id")
+    task_id = field.identifier(fields, "id")
     name = field.required_text(fields, "task")
     args, kwargs = fields.get("args"), fields.get("kwargs")
     local = not field.flag(fields, "utc", True)
@@ -88,7 +88,7 @@ def parse(
         group_index=field.optional_count(fields, "group_index"),
         root_id=field.text(fields, "root_id") or task_id,
         parent_id=field.text(fields, "parent_id"),
-        shadow=field.text(fields, "shadow"),
+        shadow=field.title(fields, "shadow"),
         ignore_result=field.flag(fields, "ignore_result"),
         replaced_task_nesting=field.count(fields, "replaced_task_nesting"),
         stamped_headers=stamped_headers,

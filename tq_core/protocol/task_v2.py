@@ -90,6 +90,37 @@ def headers(call: TaskCall, constant: Mapping[str, Any] | None = None) -> dict[s
     return made
 
 
+def build_plain(
+    constant: Mapping[str, Any], task_id: str, args: Any, kwargs: Any, place: Mapping[str, Any]
+) -> tuple[dict[str, Any], tuple[Any, Any, dict[str, Any]]]:
+    """Return headers and body of a call that nothing is said about but its arguments and its place.
+
+    The same as :func:`build` of such a call; most calls are of this kind, and this is much quicker.
+
+    Args:
+        constant: :func:`template` of its task and origin.
+        task_id: the new task's id.
+        args: positional arguments.
+        kwargs: keyword arguments.
+        place: options ``group_id``, ``group_index``, ``root_id`` and ``parent_id``, as far as there are any.
+    """
+    made = dict(constant)
+    made["id"] = made["root_id"] = task_id
+    if place:
+        made["root_id"] = place.get("root_id") or task_id
+        made["parent_id"] = place.get("parent_id")
+        group = place.get("group_id")
+        if group is not None:
+            made["group"], made["group_index"] = group, place.get("group_index")
+    if args:
+        made["argsrepr"] = saferepr(args)
+    if kwargs:
+        made["kwargsrepr"] = saferepr(kwargs)
+    made["timelimit"] = [None, None]
+    made["stamps"] = {}
+    return made, (args, kwargs, {"callbacks": None, "errbacks": None, "chain": None, "chord": None})
+
+
 def body(call: TaskCall) -> tuple[Any, Any, dict[str, Any]]:
     """Return what is to be serialized: arguments, keyword arguments, and what follows the task."""
     return (
@@ -129,7 +160,7 @@ def parse(  # noqa: PLR0912, PLR0915  # one straight line of checks: this is don
         InvalidTaskError: a field is missing or malformed; the text names it.
     """
     if type(value) is not list and not isinstance(value, (list, tuple)):
-        field.refuse("the body", value, "a list of three: args, kwargs, embed")
+        field.refuse("the body", value, "a list of three: args, kwargs, embed", private=True)
     if len(value) != 3:
         raise InvalidTaskError(
             f"malformed task message: the body has {len(value)} parts, expected three: args, kwargs, embed"
@@ -142,7 +173,7 @@ def parse(  # noqa: PLR0912, PLR0915  # one straight line of checks: this is don
     callbacks = errbacks = chain = chord = None
     if embed:
         if not isinstance(embed, dict):
-            field.refuse("embed", embed, "a map")
+            field.refuse("embed", embed, "a map", private=True)
         if embed.get("callbacks") is not None:
             callbacks = field.signatures(embed, "callbacks")
         if embed.get("errbacks") is not None:
@@ -152,12 +183,12 @@ def parse(  # noqa: PLR0912, PLR0915  # one straight line of checks: this is don
         if embed.get("chord") is not None:
             chord = field.signature(embed["chord"], "chord")
     elif embed is not None and not isinstance(embed, dict):
-        field.refuse("embed", embed, "a map")
+        field.refuse("embed", embed, "a map", private=True)
 
     get: Callable[[str], Any] = head.get
     task_id = get("id")
-    if type(task_id) is not str or not task_id or not task_id.isascii():
-        task_id = field.required_text(head, "id")
+    if type(task_id) is not str or not 0 < len(task_id) <= field.LONGEST_ID or not task_id.isprintable():
+        task_id = field.identifier(head, "id")
     name = get("task")
     if type(name) is not str or not name or not name.isascii():
         name = field.required_text(head, "task")
@@ -175,7 +206,7 @@ def parse(  # noqa: PLR0912, PLR0915  # one straight line of checks: this is don
         group_index = field.count(head, "group_index")
     shadow = get("shadow")
     if shadow is not None:
-        shadow = field.text(head, "shadow")
+        shadow = field.title(head, "shadow")
     eta = get("eta")
     if eta is not None:
         eta = field.moment(head, "eta")

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import io
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
+from tq_core import errors
 from tq_core.contracts.serializer import Serializer
 from tq_core.errors import DecodeError, EncodeError
+
+if TYPE_CHECKING:
+    from pickle import Pickler, Unpickler
 
 
 class PickleSerializer(Serializer):
@@ -18,18 +24,42 @@ class PickleSerializer(Serializer):
 
     def dumps(self, value: Any) -> bytes:
         """Write a value; see :meth:`Serializer.dumps`."""
-        import pickle  # most applications never do
-
+        buffer = io.BytesIO()
         try:
-            return pickle.dumps(value, protocol=4)  # the oldest supported peers read 4
+            _classes()[0](buffer, protocol=4).dump(value)  # the oldest supported peers read 4
+            return buffer.getvalue()
         except Exception as error:  # __reduce__ is foreign code
             raise EncodeError(f"pickle cannot hold it: {type(error).__name__}: {error!s:.200}") from error
 
     def loads(self, data: bytes) -> Any:
         """Read a pickle; see :meth:`Serializer.loads`."""
-        import pickle
-
         try:
-            return pickle.loads(data)
+            return _classes()[1](io.BytesIO(data)).load()
         except Exception as error:  # unpickling runs foreign code
             raise DecodeError(f"pickle cannot be read: {type(error).__name__}: {error!s:.200}") from error
+
+
+@cache
+def _classes() -> tuple[type[Pickler], type[Unpickler]]:
+    """Return what writes and what reads pickles that are shared with Celery."""
+    import pickle  # most applications never do
+
+    class SharedPickler(pickle.Pickler):
+        """Writes signatures as the plain maps they are in JSON: who reads them need not have tq."""
+
+        def reducer_override(self, value: Any) -> Any:
+            if getattr(type(value), "travels_as_map", False):
+                return dict, (dict(value),)
+            return NotImplemented
+
+    class SharedUnpickler(pickle.Unpickler):
+        """Reads what Celery wrote, also where Celery is not installed."""
+
+        def find_class(self, module: str, name: str) -> Any:
+            if module == "celery.canvas" and name == "signature":
+                return dict  # the function by which Celery's signatures are restored from their map
+            if module == "celery.exceptions" and hasattr(errors, name):
+                return getattr(errors, name)
+            return super().find_class(module, name)
+
+    return SharedPickler, SharedUnpickler
