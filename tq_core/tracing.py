@@ -9,6 +9,7 @@ import inspect
 import logging
 from collections.abc import Callable
 from time import monotonic
+from types import AsyncGeneratorType, CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from tq_core import current, signals
@@ -66,12 +67,18 @@ def _written(task: Task, handler: str) -> Callable[..., Any] | None:
 
 
 class Guard:
-    """Says whether the task's own code runs, so that an interrupt strikes nothing else."""
+    """Says where a run can be interrupted, so that an interrupt strikes nothing else.
 
-    __slots__ = ("interruptible",)
+    Attributes:
+        interruptible: the task's own code runs now.
+        throw: raises an error where the task's coroutine awaits; None while there is none. From any thread.
+    """
+
+    __slots__ = ("interruptible", "throw")
 
     def __init__(self) -> None:
         self.interruptible = False
+        self.throw: Callable[[type[BaseException]], None] | None = None
 
 
 def trace(plan: TaskPlan, request: Request, guard: Any) -> Outcome:
@@ -80,7 +87,7 @@ def trace(plan: TaskPlan, request: Request, guard: Any) -> Outcome:
     Args:
         plan: the task.
         request: the run; it becomes the task's ``self.request``.
-        guard: its ``interruptible`` is True while the task's own code runs.
+        guard: a :class:`Guard`, or a job with the same attributes.
     """
     started = monotonic()
     token = current.running.set(request)
@@ -95,46 +102,107 @@ def trace(plan: TaskPlan, request: Request, guard: Any) -> Outcome:
         current.running.reset(token)
 
 
-def _run_body(plan: TaskPlan, request: Request, guard: Any, started: float) -> Outcome:
-    task = plan.task
-    args, kwargs = request.args, request.kwargs
-    try:
-        if signals.task_prerun.receivers:
-            signals.task_prerun.send(task, task_id=request.id, task=task, args=args, kwargs=kwargs)
-        guard.interruptible = True
-        if plan.before_start is not None:
-            plan.before_start(request.id, args, kwargs)
-        value = plan.call(*args, **kwargs)
-        if plan.is_coroutine:
-            import asyncio  # heavy, and nothing to tasks that are plain functions
+async def trace_coroutine(plan: TaskPlan, request: Request, guard: Any) -> Outcome:
+    """Run an ``async def`` task in the running loop and say how it ended; never raises.
 
-            value = asyncio.run(value)
+    As :func:`trace`; to be called in an asyncio task of its own, whose context is the run's.
+    """
+    from tq_core.coroutines import Steering
+
+    started = monotonic()
+    token = current.running.set(request)
+    try:
+        try:
+            _prepare(plan, request, guard)
+            value = await Steering(guard).steer(plan.call(*request.args, **request.kwargs))
+            outcome: Outcome = Succeeded(value, monotonic() - started)
+        except BaseException as error:
+            guard.interruptible = False
+            outcome = _ended_by(plan, request, error, started)
+        _announce(plan, request, outcome)
+        return outcome
+    except BaseException as error:
+        return _failed(plan, request, error, started)
+    finally:
+        current.running.reset(token)
+
+
+def _run_body(plan: TaskPlan, request: Request, guard: Any, started: float) -> Outcome:
+    try:
+        _prepare(plan, request, guard)
+        value = plan.call(*request.args, **request.kwargs)
+        if plan.is_coroutine:
+            from tq_core.coroutines import run_here  # asyncio is heavy, and nothing to tasks that are plain functions
+
+            value = run_here(value, guard)
+        elif isinstance(value, _UNFINISHED):
+            raise _unfinished(plan, value)
         guard.interruptible = False
         return Succeeded(value, monotonic() - started)
-    except Retry as retry:
+    except BaseException as error:
         guard.interruptible = False
-        return Retried(retry, ExceptionInfo(retry, 1).traceback, monotonic() - started)
-    except Ignore:
-        guard.interruptible = False
+        return _ended_by(plan, request, error, started)
+
+
+def _prepare(plan: TaskPlan, request: Request, guard: Any) -> None:
+    task, args, kwargs = plan.task, request.args, request.kwargs
+    if signals.task_prerun.receivers:
+        signals.task_prerun.send(task, task_id=request.id, task=task, args=args, kwargs=kwargs)
+    guard.interruptible = True
+    if plan.before_start is not None:
+        plan.before_start(request.id, args, kwargs)
+
+
+def _ended_by(plan: TaskPlan, request: Request, error: BaseException, started: float) -> Outcome:
+    """Return what an exception of the body makes of the run; sys.exit() and the like end the task, not the worker."""
+    if isinstance(error, Retry):
+        return Retried(error, _info(error).traceback, monotonic() - started)
+    if isinstance(error, Ignore):
         return Ignored(monotonic() - started)
-    except Reject as reject:
-        guard.interruptible = False
-        return Rejected(str(reject.reason or "rejected by the task"), reject.requeue, monotonic() - started)
-    except Terminated:
-        guard.interruptible = False
+    if isinstance(error, Reject):
+        return Rejected(str(error.reason or "rejected by the task"), error.requeue, monotonic() - started)
+    if isinstance(error, Terminated):
         return Revoked("terminated", monotonic() - started)
-    except BaseException as error:  # sys.exit() and the like end the task, not the worker
-        guard.interruptible = False
-        if task.autoretry_for and isinstance(error, task.autoretry_for):
-            retried = _retry_automatically(plan, request, error, started)
-            if retried is not None:
-                return retried
-        return _failed(plan, request, error, started)
+    task = plan.task
+    if task.autoretry_for and isinstance(error, task.autoretry_for):
+        retried = _retry_automatically(plan, request, error, started)
+        if retried is not None:
+            return retried
+    return _failed(plan, request, error, started)
+
+
+#: What a function returns that has not done its work yet.
+_UNFINISHED = (CoroutineType, AsyncGeneratorType)
+
+
+def _unfinished(plan: TaskPlan, value: Any) -> TypeError:
+    if isinstance(value, CoroutineType):
+        value.close()
+        return TypeError(
+            f"Task {plan.name} is a plain function but returned a coroutine, which nobody awaits: define the task, and "
+            "each decorator around it, with 'async def'"
+        )
+    return TypeError(
+        f"Task {plan.name} is an asynchronous generator. A task returns one value: collect what it yields into a list, "
+        "and return that"
+    )
 
 
 def _failed(plan: TaskPlan, request: Request, error: BaseException, started: float) -> Failed:
-    info = ExceptionInfo(error, 1)
-    return Failed(error, info.traceback, monotonic() - started)
+    return Failed(error, _info(error).traceback, monotonic() - started)
+
+
+#: Modules whose frames stand between a run's begin and the task's own code.
+_OURS = frozenset({"tq_core.tracing", "tq_core.coroutines"})
+
+
+def _info(error: BaseException) -> ExceptionInfo:
+    """Return an exception with its traceback from the task's own code on."""
+    frames = 0
+    tb = error.__traceback__
+    while tb is not None and tb.tb_frame.f_globals.get("__name__") in _OURS:
+        frames, tb = frames + 1, tb.tb_next
+    return ExceptionInfo(error, frames)
 
 
 def _retry_automatically(plan: TaskPlan, request: Request, error: BaseException, started: float) -> Outcome | None:
@@ -151,7 +219,7 @@ def _retry_automatically(plan: TaskPlan, request: Request, error: BaseException,
         if isinstance(error, Exception):
             task.retry(exc=error, **options)
     except Retry as retry:
-        return Retried(retry, ExceptionInfo(error, 1).traceback, monotonic() - started)
+        return Retried(retry, _info(error).traceback, monotonic() - started)
     except BaseException as final:  # the limit is reached: the error itself, or MaxRetriesExceededError
         return _failed(plan, request, final, started)
     return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# The public functions make enumeration members of what these return: ten times the work, and that for every task.
+import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
 import os
 import signal
 import threading
@@ -14,7 +16,9 @@ from tq_core.pools.job_queue import JobQueue
 
 #: Signals whose handlers every task finds as the worker set them: those that interrupt a task or end a worker, and the
 #: one that makes waiting for child processes work.
-_KEPT = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGTERM", "SIGINT", "SIGCHLD") if hasattr(signal, name))
+_KEPT = tuple(
+    int(getattr(signal, name)) for name in ("SIGUSR1", "SIGTERM", "SIGINT", "SIGCHLD") if hasattr(signal, name)
+)
 
 
 class SoloPool(Pool):
@@ -50,16 +54,18 @@ class SoloPool(Pool):
         if threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGUSR1"):
             signal.signal(signal.SIGUSR1, self._on_interrupt)
             self._interruptible = True
-            self._handlers = [(number, signal.getsignal(number)) for number in _KEPT]
+            self._handlers = [(number, _signal.getsignal(number)) for number in _KEPT]
 
     def serve(self) -> None:
         """Run jobs until :meth:`stop`."""
         take, run, report = self._jobs.take, self._execution.run, self._report
         while (job := take()) is not None:
             for number, handler in self._handlers:
-                if signal.getsignal(number) is not handler:
+                if _signal.getsignal(number) is not handler:
                     # The task before this one took the signal for itself; this one needs it as it was.
                     signal.signal(number, handler)
+            if self._interruptible:
+                _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _KEPT)
             self._current = job
             outcome = run(job)
             self._current = None
@@ -89,8 +95,12 @@ class SoloPool(Pool):
         wanted, self._interrupt = self._interrupt, None
         job = self._current
         # The task may have ended between the decision and this bytecode: then nobody is interrupted.
-        if wanted is not None and job is wanted[0] and job.interruptible:
+        if wanted is None or job is not wanted[0]:
+            return
+        if job.interruptible:
             raise wanted[1]
+        if job.throw is not None:
+            job.throw(wanted[1])
 
     def resize(self, slots: int) -> None:
         """A solo pool has one slot for ever; more of them are more runners."""

@@ -64,13 +64,18 @@ class ThreadPool(Pool):
         return self._jobs.qsize()
 
     def cancel(self, job: Any, error: type[BaseException]) -> bool:
-        """Raise ``error`` in the thread that runs this job, at its next bytecode."""
+        """Raise ``error`` in the thread that runs this job, at its next bytecode, or where its coroutine awaits."""
         with self._changed:
             thread = self._running.get(id(job))
-            if thread is None or not job.interruptible:
+            if thread is None:
                 return False
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))
-        return True
+            throw = job.throw
+            if job.interruptible:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))
+                return True
+            if throw is not None:
+                throw(error)
+            return throw is not None
 
     def abandon(self, job: Any) -> bool:
         """Give up the thread that runs this job and put a new one into its slot."""

@@ -109,6 +109,8 @@ class TransportThread(threading.Thread):
         self._waiting = False
         self._receiving = False
         self._draining = False
+        self._reconsidering = False
+        self._emptied = False
         self._unannounced: list[Job] = []
         self._renew_at = 0.0
 
@@ -121,11 +123,18 @@ class TransportThread(threading.Thread):
         if self._waiting and (
             self._receiving or outcome.runtime > _LONG or self._pool.queued() == 0 or self._worth_a_refill()
         ):
+            # Once is enough: the loop looks at all that has ended before it waits again.
+            self._waiting = False
             self.nudge()
 
     def drain(self) -> None:
         """Receive nothing more, give back what has not started, end when what runs has ended."""
         self._draining = True
+        self.nudge()
+
+    def reconsider(self) -> None:
+        """Give back what has not started, so that it is judged anew when it comes again."""
+        self._reconsidering = True
         self.nudge()
 
     def nudge(self) -> None:
@@ -173,7 +182,8 @@ class TransportThread(threading.Thread):
                 return True
             room = 0
         else:
-            if self._reservations.overdue_in() == 0.0:
+            if self._reconsidering or self._reservations.overdue_in() == 0.0:
+                self._reconsidering = False
                 self._hand_back()
             room = self._reservations.room()
         self._announce_started()
@@ -184,6 +194,8 @@ class TransportThread(threading.Thread):
         return False
 
     def _receive(self, room: int) -> None:
+        if self._emptied and self._ended:
+            return  # the queue has hardly filled again since; what has ended is more urgent
         self._receiving = self._waiting = True
         try:
             # Whatever ended before the flags were up did not wake anybody.
@@ -191,6 +203,7 @@ class TransportThread(threading.Thread):
             deliveries = self._consumer.receive(room, timeout)
         finally:
             self._receiving = self._waiting = False
+        self._emptied = 0 < len(deliveries) < room
         if not deliveries:
             return
         admission = self._intake.admit(deliveries)
@@ -232,9 +245,6 @@ class TransportThread(threading.Thread):
         count = len(self._ended)
         if not count:
             return
-        if not self._intact():
-            # Asked first, because a database whose files were closed under it may take long to say so.
-            raise RuntimeError("a task closed file descriptors that were not its own; this process is of no more use")
         batch = [self._ended.popleft() for _ in range(count)]
         self._reservations.ended(count)
         # Before anything can fail: a runner that has run its share must know, or it would wait for ever.

@@ -75,6 +75,7 @@ def run_forked(
     """
     for other in inherited:
         other.close()
+    app.inherit_connections()
     _run(app, spec, board, connection)
 
 
@@ -97,7 +98,6 @@ def _run(app: Celery, spec: RunnerSpec, board: Board, connection: Connection) ->
     # that long for a busy task at every step of a batch.
     sys.setswitchinterval(_SWITCH_INTERVAL)
     set_default_app(app)
-    app.forget_connections()
     try:
         if signals.worker_process_init.receivers:
             signals.worker_process_init.send(None)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tq_core import signals, states
+from tq_core import clock, signals, states
 from tq_core.contracts.broker import Park
 from tq_core.errors import BackendError, NotRegistered, TQError, WorkerLostError
 from tq_core.message import Delivery
@@ -66,7 +65,7 @@ class Intake:
         backend: Backend,
         *,
         max_deliveries: int,
-        revoked: set[str],
+        revoked: Container[str],
         listeners: Sequence[Callable[[Delivery], None]] = (),
     ) -> None:
         self._tasks = tasks
@@ -81,7 +80,7 @@ class Intake:
         """Decide about a batch."""
         admission = Admission()
         earlier = self._earlier_records(deliveries)
-        now = time.time()
+        now = clock.now()
         for delivery in deliveries:
             job, verdict = self._judge(delivery, earlier, now)
             if verdict is None:
@@ -160,6 +159,8 @@ class Intake:
         return None
 
     def _unreadable(self, delivery: Delivery, error: TQError) -> tuple[Job, Outcome]:
+        # Its frames and the decoder's own error hold the body, which may be large, until the collector comes by.
+        error.__traceback__ = error.__cause__ = error.__context__ = None
         if signals.task_rejected.receivers:
             signals.task_rejected.send(None, message=delivery, exc=error)
         job = Job(delivery, None, None)

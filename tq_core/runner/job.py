@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tq_core.message import Delivery
@@ -29,6 +30,7 @@ class Job:
         started: monotonic seconds, 0.0 until it starts.
         ended: its outcome has been reported.
         interruptible: the task's own code runs right now.
+        throw: raises an error where the task's coroutine awaits; None while there is none. From any thread.
         request: the run as the task sees it, once it has started.
     """
 
@@ -44,6 +46,7 @@ class Job:
         "started",
         "task_id",
         "task_name",
+        "throw",
         "time_limit",
     )
 
@@ -59,6 +62,7 @@ class Job:
         self.started = 0.0
         self.ended = False
         self.interruptible = False
+        self.throw: Callable[[type[BaseException]], None] | None = None
         self.request: Request | None = None
 
     @property
@@ -82,45 +86,48 @@ def request_of(job: Job, hostname: str, *, loglevel: int | None = None, logfile:
     envelope = delivery.message
     assert message is not None
     assert envelope is not None
-    return Request(
-        id=message.id,
-        task=message.name,
-        args=message.args,
-        kwargs=message.kwargs,
-        retries=message.retries,
-        delivery_info={
+    request = Request()
+    # Set as it is: keyword arguments would be copied twice, and this is done for every task.
+    request.__dict__ = {
+        "id": message.id,
+        "task": message.name,
+        "args": message.args,
+        "kwargs": message.kwargs,
+        "retries": message.retries,
+        "delivery_info": {
             "exchange": envelope.exchange,
             "routing_key": envelope.routing_key or delivery.queue,
             "priority": envelope.priority,
             "redelivered": delivery.redelivered,
         },
-        properties=dict(envelope.properties),
-        hostname=hostname,
-        called_directly=False,
-        eta=message.headers.get("eta"),
-        expires=message.headers.get("expires"),
-        timelimit=[message.time_limit, message.soft_time_limit],
-        group=message.group,
-        group_index=message.group_index,
-        chord=message.chord,
-        chain=message.chain,
-        callbacks=message.callbacks,
-        errbacks=message.errbacks,
-        root_id=message.root_id,
-        parent_id=message.parent_id,
-        headers=message.extra or None,
-        reply_to=envelope.reply_to,
-        correlation_id=message.id,
-        origin=message.origin,
-        shadow=message.shadow,
-        argsrepr=message.argsrepr,
-        kwargsrepr=message.kwargsrepr,
-        ignore_result=message.ignore_result,
-        replaced_task_nesting=message.replaced_task_nesting,
-        stamps=message.stamps,
-        stamped_headers=message.stamped_headers,
-        redelivered=delivery.redelivered,
-        loglevel=loglevel,
-        logfile=logfile,
-        task_object=job.plan.task if job.plan is not None else None,
-    )
+        "properties": dict(envelope.properties),
+        "hostname": hostname,
+        "called_directly": False,
+        "eta": message.headers.get("eta"),
+        "expires": message.headers.get("expires"),
+        "timelimit": [message.time_limit, message.soft_time_limit],
+        "group": message.group,
+        "group_index": message.group_index,
+        "chord": message.chord,
+        "chain": message.chain,
+        "callbacks": message.callbacks,
+        "errbacks": message.errbacks,
+        "root_id": message.root_id,
+        "parent_id": message.parent_id,
+        "headers": message.extra or None,
+        "reply_to": envelope.reply_to,
+        "correlation_id": message.id,
+        "origin": message.origin,
+        "shadow": message.shadow,
+        "argsrepr": message.argsrepr,
+        "kwargsrepr": message.kwargsrepr,
+        "ignore_result": message.ignore_result,
+        "replaced_task_nesting": message.replaced_task_nesting,
+        "stamps": message.stamps,
+        "stamped_headers": message.stamped_headers,
+        "redelivered": delivery.redelivered,
+        "loglevel": loglevel,
+        "logfile": logfile,
+        "task_object": job.plan.task if job.plan is not None else None,
+    }
+    return request

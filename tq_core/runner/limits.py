@@ -40,6 +40,7 @@ class Limits:
         self._live: set[int] = set()
         self._order = itertools.count()
         self._thread: threading.Thread | None = None
+        self._closed = False
 
     def watch(self, job: Job) -> None:
         """Watch over a job that starts now. Called by the thread that runs it."""
@@ -63,10 +64,21 @@ class Limits:
         with self._changed:
             self._live.discard(id(job))
 
+    def close(self) -> None:
+        """Watch no more, and wait for the thread to end."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()
+
     def _run(self) -> None:
         while True:
             with self._changed:
-                job, soft = self._next_due()
+                next_due = self._next_due()
+                if next_due is None:
+                    return
+                job, soft = next_due
                 if id(job) not in self._live:
                     continue
             if soft:
@@ -74,14 +86,15 @@ class Limits:
             else:
                 self._strike(job)
 
-    def _next_due(self) -> tuple[Job, bool]:
-        """Wait for the next limit; called with the condition held."""
-        while True:
+    def _next_due(self) -> tuple[Job, bool] | None:
+        """Wait for the next limit, None once closed; called with the condition held."""
+        while not self._closed:
             wait = self._due[0][0] - monotonic() if self._due else None
             if wait is not None and wait <= 0:
                 _, _, job, soft = heapq.heappop(self._due)
                 return job, soft
             self._changed.wait(wait)
+        return None
 
     def _strike_softly(self, job: Job) -> None:
         if self._pool.cancel(job, SoftTimeLimitExceeded):

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tq_core import signals
 from tq_core.contracts.pool import Pool
@@ -26,6 +27,7 @@ from tq_core.runner.limits import Limits
 from tq_core.runner.mailbox import Mailbox
 from tq_core.runner.memory import resident_kib
 from tq_core.runner.reservations import Reservations
+from tq_core.runner.revocations import Revocations
 from tq_core.runner.settlement import Settler
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ class RunnerSpec:
         max_memory: resident KiB after which it ends, 0 for ever.
         loglevel, logfile: of the worker, shown to tasks.
         board: path of the board's file, its number of runners and slots.
+        revoked: ids of tasks that must not run.
     """
 
     number: int
@@ -64,6 +67,7 @@ class RunnerSpec:
     loglevel: int | None = None
     logfile: str | None = None
     board: tuple[str, int, int] | None = None
+    revoked: tuple[str, ...] = ()
 
 
 class Runner:
@@ -83,7 +87,8 @@ class Runner:
         self._ready = threading.Event()
         broker, backend = app.broker, app.backend
         self._pool: Pool = app.plugins.pool_class(spec.pool)(spec.slots)
-        limits = Limits(self._pool, self._report)
+        self._limits = limits = Limits(self._pool, self._report)
+        intact = _watch_over(connection)
         self._execution = TaskExecution(
             board.row(spec.number),
             limits,
@@ -92,8 +97,9 @@ class Runner:
             logfile=spec.logfile,
             on_started=app.plugins.observers("tq_task_started"),
             on_finished=app.plugins.observers("tq_task_finished"),
+            intact=intact,
         )
-        self._revoked: set[str] = set()
+        self._revoked = Revocations(spec.revoked)
         intake = Intake(
             app.tasks,
             app.message_reader(),
@@ -116,12 +122,12 @@ class Runner:
             pid=os.getpid(),
             finished=self._pool.stop,
             on_ended=self._count,
-            intact=_watch_over(connection),
+            intact=intact,
             rhythm=Rhythm(renew=max(0.2, conf.lease_duration / 4)),
         )
         self._mailbox: Mailbox | None = None
         if connection is not None:
-            words = {"drain": self.drain, "revoke": self._revoked.update}
+            words: dict[str, Callable[..., Any]] = {"drain": self.drain, "revoke": self.revoke}
             self._mailbox = Mailbox(connection, words, orphaned=self._orphaned)
 
     def run(self) -> bool:
@@ -138,6 +144,10 @@ class Runner:
         self._ready.set()
         self._pool.serve()
         self._transport.join()
+        self._limits.close()
+        if "tq_core.coroutines" in sys.modules:
+            # Only where coroutines have run: importing asyncio to close nothing would cost every runner its time.
+            sys.modules["tq_core.coroutines"].close_kept_loops()
         if signals.worker_process_shutdown.receivers:
             signals.worker_process_shutdown.send(None, pid=os.getpid(), exitcode=0)
         if self._mailbox is not None:
@@ -151,6 +161,15 @@ class Runner:
     def drain(self) -> None:
         """Finish what runs, give back what does not, and let :meth:`run` return. May be called from any thread."""
         self._transport.drain()
+
+    def revoke(self, ids: Iterable[str]) -> None:
+        """Run none of these tasks that has not started yet. Called by one thread, the mailbox."""
+        self._revoked.update(ids)
+        self._transport.reconsider()
+
+    def running(self) -> list[Job]:
+        """Return the jobs that run now. May be called from any thread."""
+        return list(self._execution.running)
 
     def _report(self, job: Job, outcome: Outcome) -> None:
         self._transport.report(job, outcome)

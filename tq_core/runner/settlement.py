@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tq_core import states
 from tq_core.contracts.backend import ChordPart, ResultRecord
 from tq_core.contracts.broker import Ack, Bury, Requeue, Settlement
-from tq_core.errors import BackendError, BackendUnavailable, EncodeError, TaskRevokedError, TimeLimitExceeded
+from tq_core.errors import BackendUnavailable, TaskRevokedError, TimeLimitExceeded
 from tq_core.exception_info import format_exception
 from tq_core.message import Message
 from tq_core.outcome import Buried, Failed, Ignored, Outcome, Rejected, Retried, Revoked, Succeeded
@@ -100,6 +100,7 @@ class Settler:
         self._follow_ups = FollowUps(app)
         self._extended = bool(app.conf.result_extended)
         self._keep_errors = app.conf.task_store_errors_even_if_ignored
+        self._date_done = ""
         self._pending: Batch | None = None
 
     @property
@@ -118,6 +119,7 @@ class Settler:
             BrokerError, BackendError: not everything could be written; call :meth:`flush` later.
         """
         self.flush()
+        self._date_done = now().isoformat()  # of all of the batch: it is written down at once
         batch = Batch(endings=list(endings))
         for job, outcome in ended:
             mark = batch.mark()
@@ -256,7 +258,7 @@ class Settler:
             result,
             traceback,
             [child.as_tuple() for child in request.children] if request.children else (),
-            now().isoformat() if state in states.READY_STATES else None,
+            self._date_done if state in states.READY_STATES else None,
             message.group,
             message.parent_id,
             self._extended_fields(job, message) if self._extended else {},
@@ -301,7 +303,7 @@ class Settler:
             self._backend.store(batch.records)
         except BackendUnavailable:
             raise
-        except (EncodeError, BackendError):
+        except BaseException:  # what a task returned is written by code of its own, which may even exit
             # One of them cannot be stored as it is: find it, and let only that task fail.
             for record, job in zip(batch.records, batch.jobs, strict=True):
                 self._store_one(batch, record, job)
@@ -311,17 +313,31 @@ class Settler:
             self._backend.store([record])
         except BackendUnavailable:
             raise
-        except (EncodeError, BackendError) as error:
+        except BaseException as error:
             failed = Failed(error, format_exception(error), 0.0)
             narration.ended(job, failed)
             described = describe_exception(error)
             failure = ResultRecord(
                 record.task_id, states.FAILURE, described, failed.traceback, date_done=now().isoformat()
             )
-            self._backend.store([failure])
+            self._store_failure(batch, failure, job)
             batch.parts = [
                 (replace(part, state=states.FAILURE, result=described) if owner is job else part, owner)
                 for part, owner in batch.parts
+            ]
+
+    def _store_failure(self, batch: Batch, failure: ResultRecord, job: Job) -> None:
+        """Store that a result could not be stored; bury the message where not even that can be."""
+        try:
+            self._backend.store([failure])
+        except BackendUnavailable:
+            raise
+        except Exception as error:  # trying it again for ever would stop this runner
+            reason = f"its result cannot be stored: {type(error).__name__}: {narration.short(error, 1024, str)}"
+            logger.error("Task %s[%s]: %s", job.task_name, job.task_id, reason)
+            batch.endings = [
+                Bury(job.tag, reason) if isinstance(ending, Ack) and ending.tag == job.tag else ending
+                for ending in batch.endings
             ]
 
     def _count(self, batch: Batch) -> None:

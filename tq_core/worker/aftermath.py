@@ -22,6 +22,7 @@ from tq_core.outcome import Buried, Failed, Outcome, Succeeded
 from tq_core.protocol.exception import describe_exception
 from tq_core.runner.board import BusySlot
 from tq_core.runner.entry import EXIT_BROKEN
+from tq_core.runner.execution import EXIT_ROBBED
 from tq_core.runner.job import Job
 from tq_core.runner.settlement import Settler
 from tq_core.timeutil import now
@@ -60,6 +61,8 @@ class Death:
                 return f"signal {number} ({signal.Signals(number).name})"
             except ValueError:
                 return f"signal {number}"
+        if self.exitcode == EXIT_ROBBED:
+            return "it had closed file descriptors that were not its own."
         return f"exitcode {self.exitcode}"
 
 

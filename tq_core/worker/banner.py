@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import platform
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,13 +12,10 @@ if TYPE_CHECKING:
 
 
 def installed_version() -> str:
-    """Return the version of the installed distribution; a bare checkout has none."""
+    """Return the version of the installed distribution; 0.0.0 in a bare checkout."""
     import tq_core
 
-    try:
-        return str(tq_core.__version__)
-    except PackageNotFoundError:
-        return "(not installed)"
+    return str(tq_core.__version__)
 
 
 def banner(worker: Worker) -> str:

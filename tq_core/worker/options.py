@@ -60,11 +60,11 @@ def node_name(pattern: str | None) -> str:
     return text if "@" in text else f"{text}@{host}"
 
 
-def concurrency_of(app: Celery, options: WorkerOptions) -> int:
-    """Return the concurrency asked for, or the number of processors."""
+def concurrency_of(app: Celery, options: WorkerOptions, usual: int | None = None) -> int:
+    """Return the concurrency asked for; else what is usual for the pool, or the number of processors."""
     asked = options.concurrency or app.conf.worker_concurrency
     if asked in (None, "auto", 0):
-        return usable_processors()
+        return usable_processors() if usual is None else usual
     return int(asked)
 
 

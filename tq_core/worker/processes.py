@@ -90,8 +90,8 @@ class Launcher:
         self._template = template
         self._serial = 0
 
-    def launch(self, number: int, siblings: Sequence[RunnerProcess]) -> RunnerProcess:
-        """Start a runner on row ``number``."""
+    def launch(self, number: int, siblings: Sequence[RunnerProcess], revoked: tuple[str, ...] = ()) -> RunnerProcess:
+        """Start a runner on row ``number`` that must not run the ``revoked`` tasks."""
         self._serial += 1
         self._board.clear(number)
         spec = replace(
@@ -99,6 +99,7 @@ class Launcher:
             number=number,
             consumer_id=f"{self._template.node}:{uuid.uuid4().hex[:12]}",
             board=(self._board.path, self._board.runners, self._board.slots),
+            revoked=revoked,
         )
         ours, theirs = self._context.Pipe()
         name = f"{_PROCESS_NAMES[self._method]}-{self._serial}"

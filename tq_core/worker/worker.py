@@ -12,14 +12,17 @@ import gc
 import logging
 import multiprocessing.connection
 import sys
+from collections.abc import Iterable
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from tq_core import signals
-from tq_core.errors import BackendError, BrokerError, BrokerUnavailable, ImproperlyConfigured
+from tq_core.errors import BackendError, BackendUnavailable, BrokerError, BrokerUnavailable, ImproperlyConfigured
 from tq_core.retry import delays
 from tq_core.runner.board import Board
 from tq_core.runner.entry import EXIT_CANNOT_START, AppReference
+from tq_core.runner.revocations import Revocations
 from tq_core.runner.runner import RunnerSpec
 from tq_core.worker.aftermath import Aftermath, Death
 from tq_core.worker.autoscale import Autoscaler
@@ -30,6 +33,7 @@ from tq_core.worker.shutdown import COLD, WARM, SignalDesk, signal_name
 
 if TYPE_CHECKING:
     from tq_core.app import Celery
+    from tq_core.control.mailbox import ControlMailbox
 
 logger = logging.getLogger("tq.worker")
 
@@ -62,7 +66,8 @@ class Worker:
         self.hostname = node_name(options.hostname)
         self.pool_name: str = options.pool or conf.worker_pool
         self.pool = app.plugins.pool_class(self.pool_name)
-        self.layout = self.pool.layout(concurrency_of(app, options), options.processes or conf.worker_processes)
+        concurrency = concurrency_of(app, options, self.pool.usual_concurrency)
+        self.layout = self.pool.layout(concurrency, options.processes or conf.worker_processes)
         self.queues = app.queues.consumed(options.queues, options.exclude_queues)
         self.start_method = self._start_method()
         self._reference = reference
@@ -82,6 +87,8 @@ class Worker:
         self._infants = 0
         self._exit_code = EXIT_OK
         self._aftermath = Aftermath(app, self.hostname)
+        self._revoked = Revocations()
+        self._control = self._make_control()
 
     # life
 
@@ -100,9 +107,13 @@ class Worker:
             self._launcher = self._make_launcher()
             self._prepare_to_fork()
             try:
+                if self._control is not None:
+                    self._control.open()
                 self._loop()
             finally:
                 self._kill_all()
+                if self._control is not None:
+                    self._control.close()
                 self._board.close()
                 signals.worker_shutdown.send(self)
                 for listener in self.app.plugins.observers("tq_worker_shutdown"):
@@ -170,7 +181,7 @@ class Worker:
             if len(serving) >= self._wanted:
                 return
             if number not in taken:
-                runner = self._launcher.launch(number, self._runners)
+                runner = self._launcher.launch(number, self._runners, self._revoked.ids())
                 self._runners.append(runner)
                 serving.append(runner)
 
@@ -179,11 +190,16 @@ class Worker:
         sources: list[Any] = [self._desk.wakeup]
         for runner in self._runners:
             sources += (runner.connection, runner.process.sentinel)
+        requests = self._control.source() if self._control is not None else None
+        if requests is not None:
+            sources.append(requests)
         for source in multiprocessing.connection.wait(sources, _LOOK):
             if source is self._desk.wakeup:
                 self._desk.clear_wakeup()
         for runner in self._runners:
             self._listen(runner)
+        if self._control is not None:
+            self._control.attend()
         if not self._announced and len([r for r in self._runners if r.ready]) >= self._wanted:
             self._announced = True
             logger.info("%s ready.", self.hostname)
@@ -305,6 +321,8 @@ class Worker:
     def _prepare_to_fork(self) -> None:
         """Import and open here what every runner will use: forked, they start at once and share the memory of it."""
         app = self.app
+        with suppress(BackendUnavailable):  # the runners keep their results until it comes back, and say so
+            app.backend.connect(app.conf.broker_connection_timeout or 4.0)
         _ = app.tasks, app.backend, app.message_reader(), app.producer, app.router
         # Frozen objects are never visited by the collector, whose marks would make each runner copy their pages.
         gc.freeze()
@@ -328,6 +346,22 @@ class Worker:
                 f"start method {asked!r} is not available on this platform; choose one of {', '.join(available)}"
             )
         return available[0]
+
+    def _make_control(self) -> ControlMailbox | None:
+        """Return the node's ear for remote control, or None where it is switched off or the broker carries none."""
+        if not self.app.conf.worker_enable_remote_control or not self.app.broker.capabilities.control:
+            return None
+        from tq_core.control.clock import LamportClock
+        from tq_core.control.commands import Commands
+        from tq_core.control.mailbox import ControlMailbox
+
+        clock = LamportClock()
+        commands = Commands(self.hostname, self._revoked, self._tell_revoked, clock)
+        return ControlMailbox(self.app, self.hostname, commands, clock)
+
+    def _tell_revoked(self, ids: Iterable[str]) -> None:
+        for runner in self._runners:
+            runner.tell("revoke", list(ids))
 
     def _make_launcher(self) -> Launcher:
         options, conf = self.options, self.app.conf
