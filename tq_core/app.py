@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from tq_core.connections import Connections
     from tq_core.contracts.backend import Backend
     from tq_core.contracts.broker import Broker
+    from tq_core.control.client import Control
     from tq_core.message import Message
     from tq_core.plugin.manager import PluginManager
     from tq_core.protocol.task import TaskMessage
     from tq_core.request import Request
+    from tq_core.results.arrivals import ResultWatcher
     from tq_core.results.async_result import AsyncResult
     from tq_core.routing.queues import Queues
     from tq_core.routing.router import Router
@@ -86,6 +88,7 @@ class Celery:
         self._lock = threading.RLock()
         self._finalized = False
         self._deferred: list[Callable[[], None]] = []
+        self._watchers: dict[Backend, ResultWatcher] = {}
         self._registry = TaskRegistry()
         given = {**(changes or {}), **{k: v for k, v in settings.items() if k not in _IGNORED}}
         if broker is not None:
@@ -348,6 +351,12 @@ class Celery:
         return Producer(self)
 
     @cached_property
+    def control(self) -> Control:
+        """Asks the worker nodes to do something."""
+        control: Control = importlib.import_module("tq_core.control.client").Control(self)
+        return control
+
+    @cached_property
     def connections(self) -> Connections:
         """Broker and result backend."""
         from tq_core.connections import Connections
@@ -379,6 +388,16 @@ class Celery:
         """The result backend's URL without its password."""
         return self.connections.addresses[1]
 
+    def result_watcher(self, backend: Backend) -> ResultWatcher:
+        """Return what tells coroutines of this process that results are there."""
+        watcher = self._watchers.get(backend)
+        if watcher is None:
+            from tq_core.results.arrivals import ResultWatcher
+
+            # Of two threads that come here at once, both get the same one.
+            watcher = self._watchers.setdefault(backend, ResultWatcher(backend))
+        return watcher
+
     def message_reader(self) -> Callable[[Message], TaskMessage]:
         """Return the function that decodes task messages within the limits of the settings."""
         from tq_core.protocol.inspection import Limits, read
@@ -395,11 +414,26 @@ class Celery:
     def forget_connections(self) -> None:
         """Drop what a parent process opened, without closing it: it is still the parent's."""
         self.__dict__.pop("producer", None)  # it names the parent as the origin of its messages
+        self._watchers.clear()
         if "connections" in self.__dict__:
             self.connections.forget()
 
+    def inherit_connections(self) -> None:
+        """Go on with the broker and backend of the parent process, which open connections of their own here."""
+        self.__dict__.pop("producer", None)  # it names the parent as the origin of its messages
+        self._watchers.clear()
+        if "connections" in self.__dict__:
+            self.connections.inherit()
+
     def close(self) -> None:
-        """Close the connections of this process; using the application again opens new ones."""
+        """Close the connections of this process; using the application again opens new ones.
+
+        What coroutines have handed in is published first. Coroutines that await results get a ``BackendError``.
+        """
+        if "producer" in self.__dict__:
+            self.producer.close()
+        while self._watchers:
+            self._watchers.popitem()[1].close()
         if "connections" in self.__dict__:
             self.connections.close()
 
@@ -454,6 +488,61 @@ class Celery:
         self, name: str, task: BaseTask | None, args: Any, kwargs: Any, task_id: str | None, options: Mapping[str, Any]
     ) -> AsyncResult:
         sent_id = self.producer.send(name, task, args or (), kwargs or {}, task_id, options)
+        return self._handle_of_sent(sent_id, name, options)
+
+    async def asend(
+        self,
+        task: BaseTask,
+        args: Sequence[Any] | None,
+        kwargs: Mapping[str, Any] | None,
+        task_id: str | None,
+        options: dict[str, Any],
+    ) -> AsyncResult:
+        """Send a task of this application from a coroutine; see :meth:`Task.aapply_async`."""
+        if task.typing and self.strict_typing:
+            task.check_arguments(args or (), kwargs or {})
+        if self.conf.task_always_eager:
+            from tq_core.results.eager import aapply_eagerly
+
+            return await aapply_eagerly(self, task, args, kwargs, task_id=task_id, **options)
+        sent_id = await self.producer.asend(task.name, task, args or (), kwargs or {}, task_id, options)
+        return self._handle_of_sent(sent_id, task.name, options)
+
+    async def asend_task(
+        self,
+        name: str,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        task_id: str | None = None,
+        **options: Any,
+    ) -> AsyncResult:
+        """As :meth:`send_task`; the running loop turns while the broker is waited for."""
+        task = self.tasks.get(name)
+        sent_id = await self.producer.asend(name, task, args or (), kwargs or {}, task_id, options)
+        return self._handle_of_sent(sent_id, name, options)
+
+    async def send_together(self, send: Callable[[], Any]) -> Any:
+        """Call a function that sends, and publish what it has sent at once while the running loop turns.
+
+        Returns:
+            what the function returned.
+
+        Raises:
+            PublishError: not every message is known to be in the broker.
+        """
+        if self.conf.task_always_eager:
+            import asyncio
+
+            # What is run at once may be anything, also another coroutine task, which needs a loop to itself.
+            return await asyncio.to_thread(send)
+        if self.producer.is_collecting:
+            return send()
+        with self.producer.packing() as parcel:
+            result = send()
+        await self.producer.apublish(parcel)
+        return result
+
+    def _handle_of_sent(self, sent_id: str, name: str, options: Mapping[str, Any]) -> AsyncResult:
         result = self.AsyncResult(sent_id, task_name=name)
         parent = enclosing_run()
         if parent is not None and options.get("add_to_parent", True):
@@ -480,9 +569,14 @@ class Celery:
 
     def AsyncResult(self, task_id: str, **options: Any) -> AsyncResult:
         """Return the handle of a result by id."""
-        from tq_core.results.async_result import AsyncResult
+        handle: AsyncResult = self._handle_class(task_id, app=self, **options)
+        return handle
 
-        return AsyncResult(task_id, app=self, **options)
+    @cached_property
+    def _handle_class(self) -> Any:
+        from tq_core.results.async_result import AsyncResult  # once: even a repeated import has its price in every call
+
+        return AsyncResult
 
     def GroupResult(self, group_id: str | None = None, results: Any = None, **options: Any) -> Any:
         """Return the handle of a group's results."""

@@ -1,4 +1,8 @@
-"""An application's broker and result backend: opened when first needed, and anew after a fork."""
+"""An application's broker and result backend: opened when first needed.
+
+After a fork that a program made for reasons of its own they are opened anew. A worker's runners inherit the
+supervisor's instead: what these know already, compiled statements above all, then stays memory that all share.
+"""
 
 from __future__ import annotations
 
@@ -100,6 +104,14 @@ class Connections:
         self._pid = os.getpid()
         _inherited.extend(opened for opened in (self._broker, self._backend) if opened is not None)
         self._broker = self._backend = None
+
+    def inherit(self) -> None:
+        """Go on, in a forked process, with what the parent opened.
+
+        By their contracts broker and backend notice the new process and open connections of their own.
+        """
+        self._lock = threading.RLock()
+        self._pid = os.getpid()
 
     def close(self) -> None:
         """Close what this process opened; the next use opens it again."""

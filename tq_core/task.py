@@ -29,7 +29,8 @@ class FromSetting:
 
     def __get__(self, task: Task | None, owner: type[Task]) -> Any:
         app = owner.app if task is None else task.app
-        return None if app is None else app.conf[self.name]
+        # As an attribute: that is a look-up without a function call, and this is done several times for every task.
+        return None if app is None else getattr(app.conf, self.name)
 
 
 class Task:
@@ -141,13 +142,33 @@ class Task:
             EncodeError: the arguments cannot be serialized.
             PublishError: the broker did not take the message within ``broker_publish_timeout``.
         """
-        if link is not None:
-            options["link"] = link
-        if link_error is not None:
-            options["link_error"] = link_error
-        if shadow is not None:
-            options["shadow"] = shadow
-        return self._bound_app().send(self, args, kwargs, task_id, options)
+        return self._bound_app().send(
+            self, args, kwargs, task_id, _given(options, link=link, link_error=link_error, shadow=shadow)
+        )
+
+    async def adelay(self, *args: Any, **kwargs: Any) -> AsyncResult:
+        """As :meth:`delay`; the running loop turns while the broker is waited for."""
+        return await self.aapply_async(args, kwargs)
+
+    async def aapply_async(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        task_id: str | None = None,
+        producer: Any = None,
+        link: Any = None,
+        link_error: Any = None,
+        shadow: str | None = None,
+        **options: Any,
+    ) -> AsyncResult:
+        """As :meth:`apply_async`; the running loop turns while the broker is waited for.
+
+        What many coroutines send at the same time travels in few batches. Cancelling the wait does not take the
+        call back.
+        """
+        return await self._bound_app().asend(
+            self, args, kwargs, task_id, _given(options, link=link, link_error=link_error, shadow=shadow)
+        )
 
     def apply(
         self,
@@ -367,6 +388,14 @@ class Task:
     def __repr__(self) -> str:
         main = self.app.main if self.app is not None else None
         return f"<@task: {self.name} of {main or '__main__'} at {id(self):#x}>"
+
+
+def _given(options: dict[str, Any], **named: Any) -> dict[str, Any]:
+    """Add the options that somebody gave by name."""
+    for name, value in named.items():
+        if value is not None:
+            options[name] = value
+    return options
 
 
 def _task_by_name(name: str) -> Task:

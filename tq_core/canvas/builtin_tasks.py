@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from tq_core.canvas.signature import maybe_signature
 from tq_core.errors import ChordError
+from tq_core.tracing import Guard
 
 if TYPE_CHECKING:
     from tq_core.app import Celery
@@ -30,12 +32,12 @@ def register(app: Celery) -> None:
     @app.task(name="celery.map")
     def xmap(task: Any, it: Any) -> list[Any]:
         called = maybe_signature(task, app).type
-        return [called(item) for item in it]
+        return [_value(called(item)) for item in it]
 
     @app.task(name="celery.starmap")
     def xstarmap(task: Any, it: Any) -> list[Any]:
         called = maybe_signature(task, app).type
-        return [called(*item) for item in it]
+        return [_value(called(*item)) for item in it]
 
     @app.task(name="celery.chunks")
     def chunks(task: Any, it: Any, n: int) -> Any:
@@ -63,6 +65,15 @@ def register(app: Celery) -> None:
         return as_chord(members, body, app=app, kwargs=kwargs).apply_async(partial_args).as_tuple()
 
     _register_unlock(app)
+
+
+def _value(returned: Any) -> Any:
+    """Return what a task called like a function has returned, or what its coroutine comes to."""
+    if not isinstance(returned, CoroutineType):
+        return returned
+    from tq_core.coroutines import run_here  # with asyncio, which only coroutines need
+
+    return run_here(returned, Guard())
 
 
 def _register_unlock(app: Celery) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tq_core.canvas.freezing import Place, attach
@@ -168,7 +169,7 @@ class chord(Signature):
             return body_result
         if counted:
             # Before the header leaves, so that no part is counted against an unknown size.
-            app.backend.open_chord(group_id, size)
+            app.producer.precede(partial(app.backend.open_chord, group_id, size))
         with one_publish(app):
             for task in header.tasks:
                 task.apply_async(add_to_parent=False)

@@ -5,14 +5,13 @@ Only a frozen canvas knows its results in advance: the id of a chain's last task
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import MutableMapping
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
+
+from tq_core.ids import new_id
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a signature stands in a larger work-flow.
 
     Attributes:
@@ -31,7 +30,7 @@ class Place:
 
     def moved(self, **changes: Any) -> Place:
         """Return a copy with other values."""
-        return replace(self, **changes)
+        return self._replace(**changes)
 
     def mark(self, options: MutableMapping[str, Any]) -> str:
         """Write this place into a task's options and return the task's id.
@@ -54,7 +53,7 @@ class Place:
         """Give a task or group its id, unless it has one, and return it."""
         task_id: str | None = options.get("task_id")
         if task_id is None:
-            task_id = options["task_id"] = self.task_id or str(uuid.uuid4())
+            task_id = options["task_id"] = self.task_id or new_id()
         return task_id
 
     @classmethod

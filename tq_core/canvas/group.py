@@ -59,11 +59,14 @@ class group(Signature):
 
     def plain_tasks(self) -> list[Any]:
         """Return copies of the members with what the group as a whole says about them; nested groups are dissolved."""
-        options = {name: value for name, value in self.options.items() if name not in _OF_THE_GROUP}
-        common = {name: value for name, value in self.kwargs.items() if name != "tasks"}
+        return self._plain(self.args, self.kwargs, self.options)
+
+    def _plain(self, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]) -> list[Any]:
+        options = {name: value for name, value in options.items() if name not in _OF_THE_GROUP}
+        common = {name: value for name, value in kwargs.items() if name != "tasks"}
         found: list[Any] = []
-        for task in self.tasks:
-            own = task.clone(self.args, common, **options) if self.args or common or options else task.clone()
+        for task in kwargs["tasks"]:
+            own = task.clone(args, common, **options) if args or common or options else task.clone()
             found += own.plain_tasks() if isinstance(own, group) else [own]
         return found
 
@@ -101,18 +104,18 @@ class group(Signature):
         app = self.app
         if app.conf.task_always_eager:
             return self.apply(args, kwargs, **options)
-        twin = self.clone(args, kwargs, **options)
-        following = twin.options.pop("chain", None)
-        place = Place.taken_from(twin.options)
+        sent_args, sent_kwargs, merged = self._merge(args, kwargs, options)
+        following = merged.pop("chain", None)
+        place = Place.taken_from(merged)
         if following:
+            twin = self.clone(args, kwargs, **options)
+            twin.options = merged
             return self._send_with_rest(twin, following, place, add_to_parent)
-        own: dict[str, Any] = {} if place.task_id is None else {"task_id": place.task_id}
-        group_id = place.name(own)
-        twin.tasks = twin.plain_tasks()
-        twin.update(args=(), options=own)
-        result = twin._freeze(place.moved(task_id=group_id, group_id=place.group_id or group_id))
+        group_id = place.name({})
+        tasks = self._plain(sent_args, sent_kwargs, merged)
+        result = app.GroupResult(group_id, _frozen(tasks, place.moved(group_id=place.group_id or group_id)))
         with one_publish(app):
-            for task in twin.tasks:
+            for task in tasks:
                 task.apply_async(add_to_parent=False)
         parent = running_request()
         if add_to_parent and parent is not None:
@@ -175,13 +178,7 @@ class group(Signature):
     def _freeze(self, place: Place) -> Any:
         group_id = Place(place.task_id, place.group_id, place.group_index).mark(self.options)
         self.tasks = _dissolved(self.tasks)
-        results = []
-        index = place.group_index or 0
-        for task in self.tasks:
-            results.append(task._freeze(place.moved(task_id=None, group_index=index)))
-            # A chain that ends in a group counts with each of the group's members.
-            index += max(1, task.width)
-        return self.app.GroupResult(group_id, results)
+        return self.app.GroupResult(group_id, _frozen(self.tasks, place))
 
     def _own_app(self) -> Celery | None:
         return self._app or next((app for task in self.tasks if (app := task._own_app()) is not None), None)
@@ -221,6 +218,18 @@ def running_request() -> Any:
     while request is not None and request.called_directly:
         request = request.outer
     return request
+
+
+def _frozen(tasks: Iterable[Any], place: Place) -> list[Any]:
+    """Freeze the members of a group, the first at ``place``, and return their results."""
+    results = []
+    _, group_id, first, chord, root_id, parent_id = place
+    index = first or 0
+    for task in tasks:
+        results.append(task._freeze(Place(None, group_id, index, chord, root_id, parent_id)))
+        # A chain that ends in a group counts with each of the group's members.
+        index += max(1, task.width)
+    return results
 
 
 def _dissolved(tasks: Iterable[Any]) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tq_core import current
@@ -38,6 +39,9 @@ class Signature(dict[str, Any]):
     kind: ClassVar[str | None] = None
     _app: Celery | None = None
     _type: Any = None
+
+    #: Messages hold the map alone, in every format; see the pickle serializer.
+    travels_as_map = True
 
     def __init__(
         self,
@@ -241,6 +245,16 @@ class Signature(dict[str, Any]):
         if task is None:
             return self.app.send_task(self.task, sent_args, sent_kwargs, **merged)
         return task.apply_async(sent_args, sent_kwargs, **merged)
+
+    async def adelay(self, *partial_args: Any, **partial_kwargs: Any) -> Any:
+        """As :meth:`delay`; the running loop turns while the broker is waited for."""
+        return await self.aapply_async(partial_args, partial_kwargs)
+
+    async def aapply_async(
+        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> Any:
+        """As :meth:`apply_async`; the running loop turns while the broker is waited for."""
+        return await self.app.send_together(partial(self.apply_async, args, kwargs, **options))
 
     def _merge(
         self, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None, options: Mapping[str, Any]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tq_core import current, states
@@ -214,16 +214,54 @@ class AsyncResult:
             waiting.assert_will_not_block()
         if self._record is None:
             self._wait(timeout, propagate and follow_parents, interval, on_message, on_interval or self.on_interval)
-        record = self._record
-        assert record is not None
-        if propagate:
-            raise_of(record)
-        value = value_of(record)
+        value = self._kept_value(propagate)
         if callback is not None:
             callback(self.id, value)
         return value
 
     wait = get
+
+    async def aget(
+        self,
+        timeout: float | None = None,
+        propagate: bool = True,
+        follow_parents: bool = True,
+        disable_sync_subtasks: bool = True,
+    ) -> Any:
+        """As :meth:`get`; the running loop turns meanwhile. ``await result`` is the same without arguments.
+
+        All coroutines of a process, in whatever loops, wait over one subscription to the backend. Cancelling the wait
+        leaves the task alone.
+
+        Args:
+            timeout: seconds, None for ever.
+            propagate: raise the task's exception; False returns it.
+            follow_parents: raise the error of an earlier task of the chain, after which this one will never run.
+            disable_sync_subtasks: refuse to wait inside a task.
+
+        Raises:
+            TimeoutError: it has not ended within ``timeout``.
+            RuntimeError: called inside a task.
+            BackendError: there is no result backend, it fails, or the application was closed meanwhile.
+            Exception: whatever the task raised.
+        """
+        if disable_sync_subtasks:
+            waiting.assert_will_not_block()
+        if self._record is None:
+            await self._arrive(timeout, propagate and follow_parents)
+        return self._kept_value(propagate)
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """Wait for the task and return its value, or raise its exception; see :meth:`aget`."""
+        return self.aget().__await__()
+
+    async def _arrive(self, timeout: float | None, follow_parents: bool) -> None:
+        parents = ancestors(self) if follow_parents else {}
+        watcher = self.app.result_watcher(self.backend)
+        with watcher.arrivals([self.id, *parents], timeout) as arrivals:
+            async for record in arrivals:
+                if self._is_there(record, parents):
+                    return
 
     def _wait(
         self,
@@ -240,12 +278,25 @@ class AsyncResult:
         for record in records:
             if on_message is not None:
                 on_message(document(record))
-            if record.task_id == self.id:
-                self.keep(record)
+            if self._is_there(record, parents):
                 return
-            parents[record.task_id].keep(record)
-            raise_of(record)
         raise IncompleteStream(f"The result backend stopped before the result of {self.id} was there")
+
+    def _is_there(self, record: ResultRecord, parents: Mapping[str, AsyncResult]) -> bool:
+        """Take in a record that has arrived, and tell whether it is the one; an earlier task's error is raised."""
+        if record.task_id == self.id:
+            self.keep(record)
+            return True
+        parents[record.task_id].keep(record)
+        raise_of(record)
+        return False
+
+    def _kept_value(self, propagate: bool) -> Any:
+        record = self._record
+        assert record is not None
+        if propagate:
+            raise_of(record)
+        return value_of(record)
 
     def maybe_throw(self, propagate: bool = True, callback: Callable[[str, Any], Any] | None = None) -> Any:
         """Return the value there is now; raise it when it is an error that propagates."""
@@ -308,8 +359,7 @@ class AsyncResult:
             wait: wait for the workers' answers.
             timeout: seconds to wait for them.
         """
-        control: Any = self.app.control  # type: ignore[attr-defined]  # a later room's, present when it is used
-        control.revoke(self.id, terminate=terminate, signal=signal, reply=wait, timeout=timeout)
+        self.app.control.revoke(self.id, terminate=terminate, signal=signal, reply=wait, timeout=timeout)
 
     def revoke_by_stamped_headers(
         self,
@@ -321,8 +371,9 @@ class AsyncResult:
         timeout: float | None = None,
     ) -> None:
         """Tell all workers not to run tasks that carry these stamps; arguments as for :meth:`revoke`."""
-        control: Any = self.app.control  # type: ignore[attr-defined]  # a later room's, present when it is used
-        control.revoke_by_stamped_headers(headers, terminate=terminate, signal=signal, reply=wait, timeout=timeout)
+        self.app.control.revoke_by_stamped_headers(
+            headers, terminate=terminate, signal=signal, reply=wait, timeout=timeout
+        )
 
     # the graph of results
 

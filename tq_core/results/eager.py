@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tq_core import current, states
 from tq_core.canvas.errbacks import send_errback
 from tq_core.contracts.backend import ResultRecord
+from tq_core.ids import new_id
 from tq_core.outcome import Failed, Outcome, Rejected, Retried, Succeeded
 from tq_core.protocol.exception import describe_exception
 from tq_core.request import Request
@@ -92,6 +92,16 @@ class EagerResult(AsyncResult):
 
     wait = get
 
+    async def aget(
+        self,
+        timeout: float | None = None,
+        propagate: bool = True,
+        follow_parents: bool = True,
+        disable_sync_subtasks: bool = True,
+    ) -> Any:
+        """Return the value at once, or raise the task's exception; arguments as for :meth:`AsyncResult.aget`."""
+        return self.get(propagate=propagate)
+
     def forget(self) -> None:
         """Do nothing: nothing is kept elsewhere."""
 
@@ -145,18 +155,87 @@ def apply_eagerly(
     """
     from tq_core.tracing import Guard, TaskPlan, trace  # tracing imports the task, which leads back here
 
-    given_args, given_kwargs = tuple(args or ()), dict(kwargs or {})
-    if app.conf.task_always_eager:
-        given_args, given_kwargs = _through_serializer(app, task, given_args, given_kwargs, options)
-    request = _request(task, given_args, given_kwargs, task_id, retries, link, link_error, options)
+    request = _request_of_call(app, task, args, kwargs, task_id, retries, link, link_error, options)
     plan = TaskPlan(task)
     outcome: Outcome = trace(plan, request, Guard())
     while isinstance(outcome, Retried):
-        again = outcome.error.sig
-        if again is not None:
-            request.args, request.kwargs = tuple(again.args), dict(again.kwargs)
-        request.retries += 1
+        _repeat(request, outcome)
         outcome = trace(plan, request, Guard())
+    return _concluded(app, task, request, outcome, throw)
+
+
+async def aapply_eagerly(
+    app: Celery,
+    task: Task,
+    args: Sequence[Any] | None,
+    kwargs: Mapping[str, Any] | None,
+    *,
+    task_id: str | None = None,
+    link: Any = None,
+    link_error: Any = None,
+    retries: int = 0,
+    throw: bool | None = None,
+    **options: Any,
+) -> EagerResult:
+    """As :func:`apply_eagerly`, but a coroutine task runs in the running loop, where its caller's clients are usable.
+
+    Its callbacks run like any eager call.
+    """
+    import asyncio
+
+    from tq_core.tracing import Guard, TaskPlan, trace_coroutine
+
+    plan = TaskPlan(task)
+    if not plan.is_coroutine:
+        return apply_eagerly(
+            app,
+            task,
+            args,
+            kwargs,
+            task_id=task_id,
+            link=link,
+            link_error=link_error,
+            retries=retries,
+            throw=throw,
+            **options,
+        )
+    request = _request_of_call(app, task, args, kwargs, task_id, retries, link, link_error, options)
+    outcome = await trace_coroutine(plan, request, Guard())
+    while isinstance(outcome, Retried):
+        _repeat(request, outcome)
+        outcome = await trace_coroutine(plan, request, Guard())
+    if isinstance(outcome, Failed) and isinstance(outcome.error, asyncio.CancelledError):
+        raise outcome.error  # it was the caller who was cancelled, in the middle of the task
+    return _concluded(app, task, request, outcome, throw)
+
+
+def _request_of_call(
+    app: Celery,
+    task: Task,
+    args: Sequence[Any] | None,
+    kwargs: Mapping[str, Any] | None,
+    task_id: str | None,
+    retries: int,
+    link: Any,
+    link_error: Any,
+    options: Mapping[str, Any],
+) -> Request:
+    given_args, given_kwargs = tuple(args or ()), dict(kwargs or {})
+    if app.conf.task_always_eager:
+        given_args, given_kwargs = _through_serializer(app, task, given_args, given_kwargs, options)
+    return _request(task, given_args, given_kwargs, task_id, retries, link, link_error, options)
+
+
+def _repeat(request: Request, retried: Retried) -> None:
+    """Make a request that of its next run."""
+    again = retried.error.sig
+    if again is not None:
+        request.args, request.kwargs = tuple(again.args), dict(again.kwargs)
+    request.retries += 1
+
+
+def _concluded(app: Celery, task: Task, request: Request, outcome: Outcome, throw: bool | None) -> EagerResult:
+    """Do what follows from an outcome and return the result."""
     if app.conf.task_store_eager_result:
         _store(app, request, outcome)
     result = _result(app, task, request, outcome)
@@ -176,7 +255,7 @@ def _request(
     link_error: Any,
     options: Mapping[str, Any],
 ) -> Request:
-    own_id = task_id or options.get("task_id") or str(uuid.uuid4())
+    own_id = task_id or options.get("task_id") or new_id()
     parent = current.running.get()
     return Request(
         id=own_id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -191,6 +191,43 @@ class ResultSet:
 
     join_native = join
 
+    async def aget(
+        self, timeout: float | None = None, propagate: bool = True, disable_sync_subtasks: bool = True
+    ) -> list[Any]:
+        """As :meth:`join`; the running loop turns meanwhile. ``await results`` is the same without arguments.
+
+        Args:
+            timeout: seconds for all of it, None for ever.
+            propagate: raise the first error that arrives; False puts exceptions into the list.
+            disable_sync_subtasks: refuse to wait inside a task.
+
+        Raises:
+            TimeoutError: not all have ended within ``timeout``.
+            RuntimeError: called inside a task.
+            BackendError: there is no result backend, it fails, or the application was closed meanwhile.
+            Exception: whatever a task raised.
+        """
+        if disable_sync_subtasks:
+            waiting.assert_will_not_block()
+        awaited, parents = self._unready(propagate)
+        if awaited:
+            watcher = self.app.result_watcher(self.backend)
+            with watcher.arrivals({*awaited, *parents}, timeout) as arrivals:
+                async for record in arrivals:
+                    if propagate:
+                        raise_of(record)
+                    for leaf in awaited.pop(record.task_id, ()):
+                        leaf.keep(record)
+                    if not awaited:
+                        break
+        return self._values(propagate)
+
+    ajoin = aget
+
+    def __await__(self) -> Generator[Any, None, list[Any]]:
+        """Wait for all and return their values in order, or raise the first error; see :meth:`aget`."""
+        return self.aget().__await__()
+
     def iter_native(
         self,
         timeout: float | None = None,
@@ -228,17 +265,8 @@ class ResultSet:
         on_interval: Callable[[], Any] | None,
     ) -> Iterator[Any]:
         """Yield the single results as they become ready, those that are ready first."""
-        awaited: dict[str, list[Any]] = {}
-        parents: dict[str, AsyncResult] = {}
-        for leaf in self.leaves():
-            if leaf.is_kept():
-                if propagate:
-                    raise_of(leaf._record)
-                yield leaf
-            else:
-                awaited.setdefault(leaf.id, []).append(leaf)
-                if propagate and leaf.parent is not None:
-                    parents.update(ancestors(leaf))
+        awaited, parents = self._unready(propagate)
+        yield from [leaf for leaf in self.leaves() if leaf.is_kept()]
         if not awaited:
             return
         wanted = [*awaited, *(task_id for task_id in parents if task_id not in awaited)]
@@ -258,6 +286,23 @@ class ResultSet:
         if timeout is not None and monotonic() - started >= timeout:
             raise TimeoutError("The operation timed out.")
         raise IncompleteStream(f"The result backend stopped before {len(awaited)} results were there")
+
+    def _unready(self, propagate: bool) -> tuple[dict[str, list[Any]], dict[str, AsyncResult]]:
+        """Return the single results that are not here, and those before them, by id; an error that is here is raised.
+
+        Those before a result are of interest where their errors are to be raised.
+        """
+        awaited: dict[str, list[Any]] = {}
+        parents: dict[str, AsyncResult] = {}
+        for leaf in self.leaves():
+            if leaf.is_kept():
+                if propagate:
+                    raise_of(leaf._record)
+                continue
+            awaited.setdefault(leaf.id, []).append(leaf)
+            if propagate and leaf.parent is not None:
+                parents.update(ancestors(leaf))
+        return awaited, parents
 
     def _values(self, propagate: bool) -> list[Any]:
         return [
@@ -282,9 +327,8 @@ class ResultSet:
         timeout: float | None = None,
     ) -> None:
         """Tell all workers to run none of them; arguments as for :meth:`AsyncResult.revoke`."""
-        control: Any = self.app.control  # type: ignore[attr-defined]  # a later room's, present when it is used
         ids = [leaf.id for leaf in self.leaves()]
-        control.revoke(ids, terminate=terminate, signal=signal, reply=wait, timeout=timeout)
+        self.app.control.revoke(ids, terminate=terminate, signal=signal, reply=wait, timeout=timeout)
 
     @property
     def supports_native_join(self) -> bool:

@@ -20,8 +20,8 @@ INTERVAL = 0.5
 _joining: ContextVar[bool | None] = ContextVar("tq_joining", default=None)
 
 IN_TASK = (
-    "Never call result.get() within a task! It holds a slot of the worker while the other task may wait for one. "
-    "Use a chain or chord, or get(disable_sync_subtasks=False) where another worker runs that task."
+    "Never call result.get() within a task, nor await a result! It holds a slot of the worker while the other task may "
+    "wait for one. Use a chain or chord, or disable_sync_subtasks=False where another worker runs that task."
 )
 
 
