@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -12,15 +13,19 @@ import pytest
 from tq_core.contracts.broker import Consumer
 from tq_core.message import Delivery
 
-#: Seconds after which a wait counts as failed; far above what any store needs.
-PATIENCE = 20.0
+#: Seconds after which a wait counts as failed; far above what any store needs. A slow machine may need more.
+PATIENCE = float(os.environ.get("TQ_CONFORMANCE_PATIENCE", "20"))
 
 
-def require(capabilities: Any, *names: str) -> None:
-    """Skip the running test unless every capability in ``names`` is declared."""
-    for name in names:
-        if not getattr(capabilities, name):
-            pytest.skip(f"{type(capabilities).__name__}.{name} is not declared")
+def until(condition: Callable[[], Any], otherwise: str = "what was waited for did not happen") -> Any:
+    """Ask again and again until ``condition`` answers with something true, and return it; fail when it never does."""
+    deadline = time.monotonic() + PATIENCE
+    pause = threading.Event()
+    while not (answer := condition()):
+        if time.monotonic() > deadline:
+            pytest.fail(otherwise)
+        pause.wait(0.02)
+    return answer
 
 
 def take(consumer: Consumer, count: int, *, within: float = PATIENCE) -> list[Delivery]:
