@@ -120,6 +120,12 @@ class Invocation:
         return broker
 
 
+def output_of(context: click.Context) -> Output:
+    """Return where a command writes that may also run without ``tq`` above it."""
+    root = context.find_root().obj
+    return root.output if isinstance(root, Invocation) else Output()
+
+
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     if value is not None and param.name is not None:
         invocation = ctx.find_root().obj

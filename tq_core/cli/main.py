@@ -26,7 +26,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "purge": ("tq_core.cli.queue", "purge", "Drop all waiting messages (as `tq queue purge`)."),
     "dead": ("tq_core.cli.dead", "dead", "Look at dead letters, send them again or drop them."),
     "config": ("tq_core.cli.config", "config", "Check, show and compare configurations."),
-    "plugins": ("tq_core.cli.plugins", "plugins", "List and check the installed plugins."),
+    "plugins": ("tq_core.cli.plugins", "plugins", "List, check, test and write plugins."),
     "doctor": ("tq_core.cli.doctor", "doctor", "Find out why something does not work."),
     "demo": ("tq_core.cli.demo", "demo", "See it work, with nothing to set up."),
     "completion": ("tq_core.cli.completion", "completion", "Print the shell's completion script."),
@@ -97,7 +97,8 @@ def _plugin_commands() -> dict[str, click.Command]:
     from tq_core.errors import TQError
 
     groups = ("tq.cli_commands", "tq.extensions", "celery.commands")
-    if not any(entry_points(group=group) for group in groups):
+    installed = entry_points()  # one look at all distributions instead of one for each group
+    if not any(installed.select(group=group) for group in groups):
         return {}
     from tq_core.plugin.manager import PluginManager
 

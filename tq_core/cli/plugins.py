@@ -2,6 +2,8 @@
 
 Data goes to stdout, chatter to stderr. Exit codes: 0, 2 for a mistake on the command line, 4 when a
 check failed.
+
+``tq plugins test`` and ``tq plugins new`` are modules of their own.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from typing import TYPE_CHECKING
 import click
 
 from tq_core.cli.invocation import Invocation
+from tq_core.cli.plugin_conformance import DECISIONS, try_plugins
+from tq_core.cli.plugin_scaffold import new_plugin
 
 if TYPE_CHECKING:
     from tq_core.plugin.manager import PluginManager
@@ -40,18 +44,23 @@ _COLOURS = {
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def plugins(context: click.Context, disable: Sequence[str], prefer: Sequence[str], *, as_json: bool) -> None:
-    """List, show and check the installed brokers, backends, serializers, pools and extensions."""
+    """List, check and test the installed brokers, backends, serializers, pools and extensions; write new ones."""
     from tq_core.plugin.manager import PluginManager
 
     manager = context.find_object(PluginManager)
+    decisions = dict(_decision(text) for text in prefer)
     if manager is None or disable or prefer:
-        decisions = dict(_decision(text) for text in prefer)
         manager = PluginManager(disabled=disable, prefer=decisions)
     context.obj = manager
+    context.meta[DECISIONS] = {"plugins_disabled": list(disable), "plugins_prefer": decisions}
     root = context.find_root().obj
     context.meta[f"{__name__}.json"] = as_json or (isinstance(root, Invocation) and root.output.as_json)
     if context.invoked_subcommand is None:
         context.invoke(list_plugins)
+
+
+plugins.add_command(try_plugins)
+plugins.add_command(new_plugin)
 
 
 def _decision(text: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from tq_core.cli.messages import described
 
 @click.group()
 def queue() -> None:
-    """Look at queues, empty, pause and resume them."""
+    """Look at queues, empty, move, pause and resume them."""
 
 
 @queue.command("list")
@@ -91,6 +91,18 @@ def purge(invocation: Invocation, force: bool, queues: str, exclude_queues: str)
     excluded = [name for name in exclude_queues.split(",") if name]
     only = [name for name in queues.split(",") if name]
     _purge(invocation, tuple(invocation.app.queues.consumed(only, excluded)), force)
+
+
+@queue.command()
+@click.argument("source")
+@click.argument("target")
+@click.option("-n", "--limit", type=click.IntRange(1), help="Messages at most; all of them otherwise.")
+@pass_invocation
+def move(invocation: Invocation, source: str, target: str, limit: int | None) -> None:
+    """Put the waiting messages of the queue SOURCE into the queue TARGET; what is being run stays."""
+    moved = invocation.connect_broker().move(source, target, limit)
+    row = {"source": source, "target": target, "moved": moved}
+    invocation.output.record(row, plain=f"{moved} messages moved from {source} to {target}")
 
 
 @queue.command()

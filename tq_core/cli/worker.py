@@ -30,8 +30,8 @@ def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
 _work = _options(
     click.option("-n", "--hostname", metavar="NAME", help="Node name; %h host, %n name, %d domain. [celery@%h]"),
     click.option("-l", "--loglevel", type=LOG_LEVEL, default="WARNING", help="DEBUG, INFO … or a number. [WARNING]"),
-    click.option("-P", "--pool", metavar="POOL", help="prefork, threads, solo, or a plugin's. [worker_pool]"),
-    click.option("-c", "--concurrency", type=CONCURRENCY, help="Tasks at a time; auto: the processors there are."),
+    click.option("-P", "--pool", metavar="POOL", help="prefork, threads, aio, solo, or a plugin's. [worker_pool]"),
+    click.option("-c", "--concurrency", type=CONCURRENCY, help="Tasks at a time; auto: the processors (aio: 100)."),
     click.option("--processes", type=click.IntRange(1), help="Runner processes, each with all of --concurrency."),
     click.option("--autoscale", type=AUTOSCALE, help="Most and fewest runners."),
     click.option("--pool-start-method", type=click.Choice(["fork", "forkserver", "spawn"]), help="Of runners."),

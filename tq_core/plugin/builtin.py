@@ -45,6 +45,7 @@ CLASSES: Mapping[str, Mapping[str, str]] = {
         "prefork": "tq_core.pools.solo:PreforkPool",
         "processes": "tq_core.pools.solo:PreforkPool",
         "threads": "tq_core.pools.threads:ThreadPool",
+        "aio": "tq_core.pools.aio:AioPool",
     },
 }
 
