@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakSet
 
+from tq_core import clock
 from tq_core.brokers.memory_queues import Holder, MemoryQueues, mark_abandoned
 from tq_core.contracts.broker import (
     Broker,
@@ -47,9 +48,29 @@ CAPABILITIES = BrokerCapabilities(
     peek=True,
     depth=True,
     purge=True,
+    move=True,
     pause=True,
     shared=False,
 )
+
+
+def forget(url: str) -> None:
+    """Drop the namespace of a URL and all that is in it; who still has a broker of that URL keeps what it sees."""
+    _NAMESPACES.pop((os.getpid(), _namespace(url)), None)
+
+
+def wake_all() -> None:
+    """Let every waiting consumer of this process look again, because the clock was moved."""
+    pid = os.getpid()
+    for (owner, _), queues in list(_NAMESPACES.items()):
+        if owner == pid:
+            with queues.changed:
+                queues.notify()
+
+
+def _namespace(url: str) -> str:
+    parts = urlsplit(url)
+    return (parts.netloc.rpartition("@")[2] + parts.path).strip("/")
 
 
 class MemoryBroker(Broker):
@@ -63,8 +84,7 @@ class MemoryBroker(Broker):
     capabilities = CAPABILITIES
 
     def __init__(self, request: BrokerRequest) -> None:
-        parts = urlsplit(request.url)
-        self._name = (parts.netloc.rpartition("@")[2] + parts.path).strip("/")
+        self._name = _namespace(request.url)
         self._lease = float(request.settings.get("lease_duration") or 8.0)
         self._dead_letter_limit = int(request.settings.get("dead_letter_max_count") or 10_000)
         self._consumers: WeakSet[MemoryConsumer] = WeakSet()
@@ -131,7 +151,7 @@ class MemoryBroker(Broker):
             found = queues.queue(queue) if queue in queues.queues else None
             if found is None:
                 return QueueDepth(ready=0)
-            found.promote(time.time())
+            found.promote(clock.now())
             oldest = min((level[0].arrived for level in found.levels.values() if level), default=None)
             return QueueDepth(
                 ready=sum(map(len, found.levels.values())),
@@ -149,7 +169,7 @@ class MemoryBroker(Broker):
             found = queues.queues.get(queue)
             if found is None:
                 return []
-            found.promote(time.time())
+            found.promote(clock.now())
             waiting = [*found.ready(), *(entry for _, _, entry in sorted(found.parked, key=lambda p: p[:2]))]
             return [entry.delivery(None) for entry in waiting[:limit]]
 
@@ -158,6 +178,12 @@ class MemoryBroker(Broker):
         queues = self._open()
         with queues.changed:
             return queues.purge(queue)
+
+    def move(self, source: str, target: str, limit: int | None = None) -> int:
+        """Put waiting messages of one queue into another, all in one step."""
+        queues = self._open()
+        with queues.changed:
+            return queues.move(source, target, limit)
 
     def pause(self, queue: str) -> None:
         """Hand out nothing from ``queue`` until :meth:`resume`."""
@@ -243,6 +269,8 @@ class MemoryConsumer(Consumer):
                 taken = queues.take(holder, self._names, limit)
                 if taken or self._woken:
                     break
+                if queues.idle(self._names):
+                    continue
                 left = deadline - time.monotonic()
                 if left <= 0:
                     break

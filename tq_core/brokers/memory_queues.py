@@ -6,6 +6,7 @@ Everything here is guarded by :attr:`MemoryQueues.changed`: every method expects
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
 import time
 from collections import deque
@@ -15,6 +16,7 @@ from heapq import heappop, heappush
 from typing import Any
 from weakref import WeakSet
 
+from tq_core import clock
 from tq_core.contracts.broker import Ack, Bury, DeadLetter, Park, Requeue, Settlement
 from tq_core.message import Delivery, Message
 
@@ -31,6 +33,12 @@ class Entry:
         self.redelivered = False
         self.begun = False
         self.orphaned = False
+
+    def readdress(self, queue: str) -> None:
+        """Note that the message belongs to another queue."""
+        message = self.message
+        key = queue if message.routing_key == message.queue else message.routing_key
+        self.message = replace(message, queue=queue, routing_key=key)
 
     def delivery(self, tag: Any) -> Delivery:
         """Return the entry as handed over under ``tag``."""
@@ -122,7 +130,7 @@ class MemoryQueues:
 
     def add(self, messages: Iterable[Message]) -> None:
         """Place messages, parked or ready, and wake receivers."""
-        now = time.time()
+        now = clock.now()
         for message in messages:
             entry = Entry(message)
             queue = self.queue(message.queue)
@@ -160,7 +168,7 @@ class MemoryQueues:
     def take(self, holder: Holder, names: Sequence[str], limit: int) -> list[Delivery]:
         """Hand up to ``limit`` ready messages of the queues to ``holder``, the first queue first."""
         self.reap()
-        now = time.time()
+        now = clock.now()
         taken: list[Delivery] = []
         for name in names:
             queue = self.queues.get(name)
@@ -179,15 +187,13 @@ class MemoryQueues:
 
     def wait(self, holder: Holder, names: Sequence[str], longest: float) -> None:
         """Wait until something may have become ready, at most ``longest`` seconds."""
-        now = time.time()
-        for name in names:
-            queue = self.queues.get(name)
-            if queue is not None and queue.parked and name not in self.paused:
-                longest = min(longest, max(queue.parked[0][0] - now, 0.0))
-        clock = time.monotonic()
+        due = self._next_due(names)
+        if due is not None:
+            longest = min(longest, max(due - clock.now(), 0.0))
+        now = time.monotonic()
         for other in self.holders.values():
             if other.held and not other.waiting:
-                longest = min(longest, max(other.beat + other.lease - clock, 0.0) + 0.001)
+                longest = min(longest, max(other.beat + other.lease - now, 0.0) + 0.001)
         holder.waiting = True
         self._waiting += 1
         try:
@@ -196,6 +202,19 @@ class MemoryQueues:
             self._waiting -= 1
             holder.waiting = False
             holder.beat = time.monotonic()
+
+    def idle(self, names: Sequence[str]) -> bool:
+        """Tell the clock when nothing can happen before the next due time; True when that time has come by now."""
+        due = self._next_due(names)
+        if due is None or any(holder.held for holder in self.holders.values()):
+            return False
+        clock.idle(due)
+        return due <= clock.now()
+
+    def _next_due(self, names: Sequence[str]) -> float | None:
+        """Return when the next parked message of the queues is due (Unix time, seconds), None if there is none."""
+        queues = (self.queues.get(name) for name in names if name not in self.paused)
+        return min((queue.parked[0][0] for queue in queues if queue is not None and queue.parked), default=None)
 
     # --- holders
 
@@ -269,7 +288,7 @@ class MemoryQueues:
             queue=queue,
             message=message if message.queue == queue else replace(message, queue=queue),
             reason=ending.reason,
-            buried_at=time.time(),
+            buried_at=clock.now(),
             traceback=ending.traceback,
             delivery_count=count,
         )
@@ -287,6 +306,25 @@ class MemoryQueues:
             level.clear()
         queue.parked.clear()
         return dropped
+
+    def move(self, source: str, target: str, limit: int | None) -> int:
+        """Put up to ``limit`` waiting messages of one queue behind those of another; return how many they were."""
+        queue = self.queues.get(source)
+        if queue is None or source == target:
+            return 0
+        queue.promote(clock.now())
+        most = sys.maxsize if limit is None else limit
+        ready = queue.pop(most)
+        parked = [heappop(queue.parked) for _ in range(min(most - len(ready), len(queue.parked)))]
+        other = self.queue(target)
+        for entry in ready:
+            entry.readdress(target)
+            other.level(entry).append(entry)
+        for until, number, entry in parked:
+            entry.readdress(target)
+            heappush(other.parked, (until, number, entry))
+        self.notify()
+        return len(ready) + len(parked)
 
 
 def mark_abandoned(entry: Entry) -> None:
