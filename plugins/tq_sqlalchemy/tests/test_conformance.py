@@ -1,4 +1,4 @@
-"""The contracts, kept by a SQLite file."""
+"""The contracts, kept by every kind of database."""
 
 from __future__ import annotations
 
@@ -7,46 +7,38 @@ from collections.abc import Callable
 import pytest
 
 from tq_core.contracts.backend import Backend
-from tq_core.contracts.broker import Broker
 from tq_core.contracts.coordination import Coordination
+from tq_core.testing.conformance.address import Address
 from tq_core.testing.conformance.backend import BackendConformance
 from tq_core.testing.conformance.broker import BrokerConformance
+from tq_core.testing.conformance.broker.delivery import DeliveryChecks
+from tq_core.testing.conformance.broker.due import DueTimeChecks
+from tq_core.testing.conformance.broker.endings import EndingChecks
+from tq_core.testing.conformance.broker.leases import LeaseChecks
 from tq_core.testing.conformance.coordination import CoordinationConformance
 
 
-class TestSQLiteBroker(BrokerConformance):
+class TestDatabaseBroker(BrokerConformance):
     @pytest.fixture
-    def broker(self, open_broker: Callable[..., Broker]) -> Broker:
-        return open_broker(lease_duration=self.LEASE)
-
-    @pytest.fixture
-    def other(self, broker: Broker, open_broker: Callable[..., Broker]) -> Broker:
-        return open_broker(lease_duration=self.LEASE)
+    def address(self, url: str) -> Address:
+        return Address(url, {"lease_duration": self.LEASE})
 
 
-class TestSQLiteBrokerWithoutDoorbell(TestSQLiteBroker):
-    """Where there are no Unix sockets, everything works by looking now and then."""
+class TestDatabaseBrokerWithoutDoorbell(LeaseChecks, DueTimeChecks, EndingChecks, DeliveryChecks):
+    """Where nothing wakes those who wait, everything works by looking now and then."""
 
     @pytest.fixture
-    def broker(self, open_broker: Callable[..., Broker]) -> Broker:
-        return open_broker(lease_duration=self.LEASE, broker_transport_options={"doorbell": False})
+    def address(self, url: str) -> Address:
+        return Address(url, {"lease_duration": self.LEASE, "broker_transport_options": {"doorbell": False}})
 
 
-class TestSQLiteBackend(BackendConformance):
+class TestDatabaseBackend(BackendConformance):
     @pytest.fixture
-    def backend(self, open_backend: Callable[..., Backend]) -> Backend:
-        return open_backend(result_expires=3600)
-
-    @pytest.fixture
-    def other(self, backend: Backend, open_backend: Callable[..., Backend]) -> Backend:
-        return open_backend(result_expires=3600)
-
-    @pytest.fixture
-    def short_lived(self, open_backend: Callable[..., Backend]) -> Backend:
-        return open_backend(result_expires=0.5)
+    def address(self, url: str) -> Address:
+        return Address("db+" + url, {"result_expires": 3600})
 
 
-class TestSQLiteCoordination(CoordinationConformance):
+class TestDatabaseCoordination(CoordinationConformance):
     @pytest.fixture
     def coordination(self, open_backend: Callable[..., Backend]) -> Coordination:
         return open_backend().coordination()

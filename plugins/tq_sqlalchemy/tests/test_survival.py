@@ -12,9 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tq_sqlalchemy.doorbell import SocketDoorbell
+from tq_sqlalchemy.plugin import tq_broker
+from tq_sqlalchemy.waking import WAKE
 
 from tq_core.contracts.backend import Backend, ResultRecord
-from tq_core.contracts.broker import Ack, Broker
+from tq_core.contracts.broker import Ack, Broker, BrokerRequest
 from tq_core.message import Delivery, Message
 
 PATIENCE = 20.0
@@ -171,8 +174,8 @@ def test_parent_and_child_both_go_on_after_a_fork(open_broker: Callable[..., Bro
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system does not list open files")
-def test_a_forked_child_inherits_no_open_database(tmp_path: Path, open_broker: Callable[..., Broker]) -> None:
-    broker = open_broker()
+def test_a_forked_child_inherits_no_open_file(tmp_path: Path, sqlite_url: str) -> None:
+    broker = tq_broker(BrokerRequest(sqlite_url, {}, "n"))
     broker.publish([message("x")])
     reader, writer = os.pipe()
     pid = os.fork()
@@ -186,9 +189,10 @@ def test_a_forked_child_inherits_no_open_database(tmp_path: Path, open_broker: C
     assert os.read(reader, 10) == b"no"
     os.close(reader)
     os.close(writer)
+    broker.close()
 
 
-def test_many_processes_may_start_on_a_file_that_does_not_exist(url: str, open_broker: Callable[..., Broker]) -> None:
+def test_many_processes_may_start_on_a_database_without_tables(url: str, open_broker: Callable[..., Broker]) -> None:
     starters = [
         child(url, f"say('up'); sys.stdin.readline(); broker.publish([Message('m{n}', {{}}, b'', queue='q')])")
         for n in range(4)
@@ -219,9 +223,9 @@ def test_leases_do_not_care_about_the_wall_clock(
 
 
 def test_a_hundred_thousand_parked_messages_are_not_looked_through(
-    open_broker: Callable[..., Broker],
+    sqlite_url: str,
 ) -> None:
-    broker = open_broker()
+    broker = tq_broker(BrokerRequest(sqlite_url, {}, "n"))
     later = time.time() + 3600
     for start in range(0, 100_000, 1000):
         broker.publish([message(f"p{start + number}", due=later + start + number) for number in range(1000)])
@@ -233,9 +237,21 @@ def test_a_hundred_thousand_parked_messages_are_not_looked_through(
     ]
     for statement in statements:
         plan = database.read(
-            lambda session, statement=statement: session.open().execute("EXPLAIN QUERY PLAN " + statement).fetchall()
+            lambda session, statement=statement: session.raw.execute("EXPLAIN QUERY PLAN " + statement).fetchall()
         )
         assert "INDEX tq_message_" in plan[0][3]
         assert not any("TEMP B-TREE" in step[3] for step in plan)
     assert [delivery.message.id for delivery in take(broker, 1) if delivery.message] == ["now"]
     assert broker.depth("q").parked == 100_000
+    broker.close()
+
+
+def test_a_sleeper_can_be_woken_after_the_socket_of_its_doorbell_was_closed(tmp_path: Path) -> None:
+    doorbell = SocketDoorbell(str(tmp_path / "tq.db"))
+    bell = doorbell.bell("consumers", ["default"])
+    doorbell.close()
+    try:
+        bell.wake()
+        assert bell.wait(5) == [WAKE]
+    finally:
+        bell.close()

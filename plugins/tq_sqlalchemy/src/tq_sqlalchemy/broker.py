@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import sqlalchemy as sa
+
 from tq_core.contracts.broker import (
     Broker,
     BrokerRequest,
@@ -13,55 +15,63 @@ from tq_core.contracts.broker import (
     Subscription,
     Succession,
 )
-from tq_core.errors import BrokerUnavailable, PublishError
+from tq_core.errors import BrokerError, BrokerUnavailable, PublishError
 from tq_core.message import Delivery, Message
-from tq_sqlalchemy.address import Address, parse_address
+from tq_sqlalchemy.address import dialect_of
 from tq_sqlalchemy.consumer import DatabaseConsumer
+from tq_sqlalchemy.database import ONCE, Session, Terms, Uncertain
 from tq_sqlalchemy.dead_letters import Cemetery
-from tq_sqlalchemy.doorbell import Doorbell
-from tq_sqlalchemy.envelope import rows_of
+from tq_sqlalchemy.dialect import Dialect
+from tq_sqlalchemy.envelope import rows_of, wakes_of
 from tq_sqlalchemy.holding import Holding
 from tq_sqlalchemy.leases import inherit, register
 from tq_sqlalchemy.migrations import migrate
-from tq_sqlalchemy.models import READY
 from tq_sqlalchemy.models import queues as queue_tables
 from tq_sqlalchemy.options import TransportOptions
 from tq_sqlalchemy.plugin import BROKER_CAPABILITIES
 from tq_sqlalchemy.queues import Queues
-from tq_sqlalchemy.session import Database, Session
-from tq_sqlalchemy.sqlite.messages import insert_messages
 from tq_sqlalchemy.subscription import DatabaseSubscription, expire, send
 from tq_sqlalchemy.succession import DatabaseSuccession
 
-#: A parked message due within so many seconds wakes somebody, who then waits for just that moment.
-SOON = 2.0
+#: A caller who sends is told at once that the server refuses; the producer decides whether to try again.
+PUBLISH = Terms(refusal=0.0)
+
+#: The guard of those who broadcast.
+BROADCASTS = "broadcasts"
 
 #: Every so many broadcasts the old ones are swept out.
 SWEEP_EVERY = 256
 
 
 class DatabaseBroker(Broker):
-    """A broker in one database file.
+    """A broker in one database.
 
     Args:
-        address: the file.
+        dialect: which one.
         options: ``broker_transport_options``, checked.
     """
 
     capabilities = BROKER_CAPABILITIES
 
-    def __init__(self, address: Address, options: TransportOptions) -> None:
+    def __init__(self, dialect: Dialect, options: TransportOptions) -> None:
         self._options = options
-        self._database = Database(
-            address,
+        self._publishing = PUBLISH._replace(patience=min(options.busy_timeout, options.publish_timeout))
+        self._dialect = dialect
+        self._verbs = dialect.messages
+        self._database = dialect.database(
             unavailable=BrokerUnavailable,
-            busy_timeout=options.busy_timeout,
+            failure=BrokerError,
+            patience=options.busy_timeout,
             engine_options=options.engine_options,
-            prepare=lambda connection: migrate(connection, "queues", queue_tables, str(address)),
+            prepare=self._prepare,
         )
-        self._doorbell = Doorbell(address.path, options.doorbell)
+        self._doorbell = dialect.doorbell(self._database, enabled=options.doorbell)
         self._cemetery = Cemetery(self._database, options)
-        self._queues = Queues(self._database)
+        self._queues = Queues(self._database, dialect)
+
+    def _prepare(self, connection: sa.Connection) -> None:
+        migrate(connection, "queues", queue_tables, str(self._dialect))
+        self._dialect.prepare_queues(connection)
 
     @classmethod
     def from_request(cls, request: BrokerRequest) -> DatabaseBroker:
@@ -70,7 +80,7 @@ class DatabaseBroker(Broker):
         Raises:
             ImproperlyConfigured: the URL or an option cannot be used.
         """
-        return cls(parse_address(request.url), TransportOptions.from_settings(request.settings))
+        return cls(dialect_of(request.url), TransportOptions.from_settings(request.settings))
 
     def connect(self, timeout: float) -> None:
         self._database.connect(timeout)
@@ -79,26 +89,23 @@ class DatabaseBroker(Broker):
         if not messages:
             return
         rows = rows_of(messages)
-        counts: dict[str, int] = {}
-        for row in rows:
-            if row[4] == READY or row[3] - row[5] < SOON:
-                counts[row[1]] = counts.get(row[1], 0) + 1
-            elif row[1] not in counts:
-                counts[row[1]] = 0
+        counts = wakes_of(rows)
         try:
-            if len(rows) == 1 and self._queues.knows(counts):
-                self._database.once(lambda session: insert_messages(session.open(), rows))
+            if len(rows) <= self._verbs.rows_at_once and self._queues.knows(counts):
+                self._database.once(lambda session: self._verbs.insert(session, rows, counts), self._publishing)
             else:
 
                 def work(session: Session) -> None:
                     self._queues.learn(session, counts)
-                    insert_messages(session.open(), rows)
+                    self._verbs.insert(session, rows, counts)
 
-                self._database.write(work)
-        except BrokerUnavailable as error:
-            raise PublishError(str(error), unsent=[message.id for message in messages]) from error
+                self._database.write(work, self._publishing)
+        except BrokerError as error:
+            uncertain = isinstance(error.__cause__, Uncertain)
+            unsent = [message.id for message in messages]
+            raise PublishError(str(error), unsent=unsent, maybe_sent=uncertain) from error
         for queue, count in counts.items():
-            if count:
+            if count and not self._verbs.insert_rings:
                 self._doorbell.ring("consumers", queue, count)
 
     def consumer(self, queues: Sequence[str], *, consumer_id: str, prefetch: int = 0) -> Consumer:
@@ -109,6 +116,7 @@ class DatabaseBroker(Broker):
         holding = self._holding(self._database.write(work))
         return DatabaseConsumer(
             self._database,
+            self._verbs,
             holding,
             self._doorbell,
             queues,
@@ -119,29 +127,30 @@ class DatabaseBroker(Broker):
 
     def succeed(self, consumer_id: str) -> Succession:
         fence = self._database.write(lambda session: inherit(session, consumer_id))
-        return DatabaseSuccession(self._database, self._holding(fence))
+        return DatabaseSuccession(self._database, self._verbs, self._holding(fence))
 
     def _holding(self, fence: int) -> Holding:
-        return Holding(self._database, fence, self._cemetery, self._ring, self._queues.learn)
+        return Holding(self._database, self._verbs, fence, self._cemetery, self._ring, self._queues.learn)
 
     def _ring(self, queues: Iterable[str], count: int) -> None:
         for queue in queues:
             self._doorbell.ring("consumers", queue, count)
 
     def close(self) -> None:
-        self._database.close()
         self._doorbell.close()
+        self._database.close()
 
     # broadcasts
 
     def broadcast(self, channel: str, payload: bytes) -> None:
-        number = self._database.once(lambda session: send(session, channel, payload))
+        # One at a time: listeners go by the numbers, so that a smaller one must never be committed after a larger one.
+        number = self._database.write(lambda session: send(session, channel, payload), ONCE, guards=[BROADCASTS])
         self._doorbell.ring("listeners", channel, 1 << 30)
         if number % SWEEP_EVERY == 0:
             self._database.once(lambda session: expire(session, self._options.broadcast_expires))
 
     def listen(self, channel: str) -> Subscription:
-        return DatabaseSubscription(self._database, self._doorbell.bell("listeners", [channel]), channel)
+        return DatabaseSubscription(self._database, self._verbs, self._doorbell.bell("listeners", [channel]), channel)
 
     # queues
 
@@ -156,6 +165,13 @@ class DatabaseBroker(Broker):
 
     def purge(self, queue: str) -> int:
         return self._queues.purge(queue)
+
+    def move(self, source: str, target: str, limit: int | None = None) -> int:
+        moved = 0
+        for count in self._queues.move(source, target, limit):
+            self._doorbell.ring("consumers", target, count)
+            moved += count
+        return moved
 
     def pause(self, queue: str) -> None:
         self._queues.set_paused(queue, True)

@@ -1,6 +1,7 @@
 """Locks, counters, sets, token buckets and values in tables of a few columns each.
 
-Every method is one write transaction: it reads, decides and writes while no other writer can come between.
+Every method is one write transaction: it reads, decides and writes while nobody else can come between who is at the
+same key.
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from tq_core.contracts.coordination import Coordination
-from tq_sqlalchemy.clock import machine_time
+from tq_sqlalchemy.database import LONG, ONCE, USUAL, Database, Session
 from tq_sqlalchemy.models import bucket, counter, lock, member, members, token, value
-from tq_sqlalchemy.session import Database, Session
 
 #: Writes between two sweeps of expired rows.
 SWEEP_EVERY = 1000
@@ -38,7 +38,7 @@ _LOCK_RENEW = sa.update(lock).where(_MINE).values(expires=_UNTIL)
 _LOCK_RELEASE = sa.delete(lock).where(_MINE)
 _TOKEN = sa.select(token.c.value)
 _TOKEN_ADD = sa.insert(token).values(value=_NUMBER)
-_TOKEN_SET = sa.update(token).values(value=_NUMBER)
+_TOKEN_RAISE = sa.update(token).values(value=token.c.value + 1)
 
 _COUNTER = sa.select(counter.c.value, counter.c.expires).where(_at(counter))
 _COUNTER_ADD = sa.insert(counter).values(key=_KEY, value=_NUMBER, expires=_UNTIL)
@@ -81,7 +81,7 @@ class DatabaseCoordination(Coordination):
 
     def acquire(self, key: str, owner: str, ttl: float) -> int | None:
         def work(session: Session) -> int | None:
-            now = machine_time()
+            now = session.now()
             row = session.run(_LOCK, name=key).fetchone()
             if row is not None and row[2] > now and row[0] != owner:
                 return None
@@ -91,34 +91,34 @@ class DatabaseCoordination(Coordination):
             self._sweep_sometimes(session, now)
             return int(number)
 
-        return self._database.write(work)
+        return self._database.write(work, USUAL, guards=[f"lock/{key}"])
 
     def renew(self, key: str, owner: str, ttl: float) -> bool:
         def work(session: Session) -> bool:
-            now = machine_time()
+            now = session.now()
             return session.run(_LOCK_RENEW, name=key, holder=owner, now=now, until=now + ttl).rowcount == 1
 
         return self._database.once(work)
 
     def release(self, key: str, owner: str) -> bool:
         return self._database.once(
-            lambda session: session.run(_LOCK_RELEASE, name=key, holder=owner, now=machine_time()).rowcount == 1
+            lambda session: session.run(_LOCK_RELEASE, name=key, holder=owner, now=session.now()).rowcount == 1
         )
 
     def count(self, key: str, by: int, ttl: float) -> int:
         def work(session: Session) -> int:
-            now = machine_time()
+            now = session.now()
             row = session.run(_COUNTER, name=key).fetchone()
             total: int = by + (row[0] if row is not None and row[1] > now else 0)
             session.run(_COUNTER_ADD if row is None else _COUNTER_SET, name=key, number=total, until=now + ttl)
             self._sweep_sometimes(session, now)
             return total
 
-        return self._database.write(work)
+        return self._database.write(work, ONCE, guards=[f"counter/{key}"])
 
     def add(self, key: str, member: str, ttl: float) -> tuple[bool, int]:
         def work(session: Session) -> tuple[bool, int]:
-            now = machine_time()
+            now = session.now()
             row = session.run(_SET, name=key).fetchone()
             size = row[0] if row is not None and row[1] > now else 0
             if row is not None and size == 0:
@@ -131,11 +131,11 @@ class DatabaseCoordination(Coordination):
             self._sweep_sometimes(session, now)
             return new, size
 
-        return self._database.write(work)
+        return self._database.write(work, ONCE, guards=[f"set/{key}"])
 
     def take(self, key: str, rate: float, burst: float, tokens: float = 1.0) -> float:
         def work(session: Session) -> float:
-            now = machine_time()
+            now = session.now()
             row = session.run(_BUCKET, name=key).fetchone()
             there = burst
             if row is not None and row[2] > now:
@@ -150,40 +150,40 @@ class DatabaseCoordination(Coordination):
             self._sweep_sometimes(session, now)
             return 0.0
 
-        return self._database.write(work)
+        return self._database.write(work, ONCE, guards=[f"bucket/{key}"])
 
     def put(self, key: str, value: bytes, ttl: float | None = None) -> None:
         def work(session: Session) -> None:
-            now = machine_time()
+            now = session.now()
             until = None if ttl is None else now + ttl
             if not session.run(_VALUE_SET, name=key, payload=value, until=until).rowcount:
                 session.run(_VALUE_ADD, name=key, payload=value, until=until)
             self._sweep_sometimes(session, now)
 
-        self._database.write(work)
+        self._database.write(work, USUAL, guards=[f"value/{key}"])
 
     def get(self, key: str) -> bytes | None:
-        row = self._database.read(lambda session: session.run(_VALUE, name=key, now=machine_time()).fetchone())
+        row = self._database.read(lambda session: session.run(_VALUE, name=key, now=session.now()).fetchone())
         return bytes(row[0]) if row else None
 
     def delete(self, key: str) -> bool:
         def work(session: Session) -> bool:
-            live = session.run(_VALUE, name=key, now=machine_time()).fetchone() is not None
+            live = session.run(_VALUE, name=key, now=session.now()).fetchone() is not None
             session.run(_VALUE_DROP, name=key)
             return live
 
-        return self._database.write(work)
+        return self._database.write(work, ONCE, guards=[f"value/{key}"])
 
     def scan(self, prefix: str) -> Iterator[tuple[str, bytes]]:
         rows: list[Any] = self._database.read(
-            lambda session: session.run(_VALUES, name=prefix, end=prefix + "\U0010ffff", now=machine_time()).fetchall()
+            lambda session: session.run(_VALUES, name=prefix, end=prefix + "\U0010ffff", now=session.now()).fetchall()
         )
         for key, payload in rows:
             yield key, bytes(payload)
 
     def sweep(self) -> None:
         """Delete everything that has expired."""
-        self._database.write(lambda session: _sweep(session, machine_time()))
+        self._database.write(lambda session: _sweep(session, session.now()), LONG)
 
     def _sweep_sometimes(self, session: Session, now: float) -> None:
         self._writes += 1
@@ -197,7 +197,7 @@ def _sweep(session: Session, now: float) -> None:
 
 
 def _next_token(session: Session) -> int:
-    row = session.run(_TOKEN).fetchone()
-    number = 1 if row is None else row[0] + 1
-    session.run(_TOKEN_ADD if row is None else _TOKEN_SET, number=number)
-    return number
+    # Raised first: until this transaction ends the row is locked, and nobody reads the same number.
+    if not session.run(_TOKEN_RAISE).rowcount:
+        session.run(_TOKEN_ADD, number=1)
+    return int(session.run(_TOKEN).fetchone()[0])

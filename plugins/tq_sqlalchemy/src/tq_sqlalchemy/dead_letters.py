@@ -10,11 +10,10 @@ import sqlalchemy as sa
 
 from tq_core.contracts.broker import DeadLetter
 from tq_core.message import Message
+from tq_sqlalchemy.database import LONG, ONCE, Database, Session
 from tq_sqlalchemy.envelope import message_of, raw_of, row_of
 from tq_sqlalchemy.models import READY, dead_letter, message
 from tq_sqlalchemy.options import TransportOptions
-from tq_sqlalchemy.session import Database, Session
-from tq_sqlalchemy.sqlite.messages import id_list
 
 #: The columns a letter and a message share under one name.
 _SHARED = (
@@ -38,7 +37,7 @@ _BURY_ROW = sa.insert(dead_letter).from_select(
         message.c.delivery_count,
         sa.bindparam("reason", type_=sa.Text),
         sa.bindparam("traceback", type_=sa.Text),
-        sa.bindparam("buried_at", type_=sa.Float),
+        sa.bindparam("buried_at", type_=sa.Double),
     ).where(message.c.id == sa.bindparam("row")),
 )
 _BURY = sa.insert(dead_letter).values(
@@ -64,13 +63,19 @@ _PAGE_ALL = (
 )
 _PAGE_QUEUE = _PAGE_ALL.where(dead_letter.c.queue == sa.bindparam("queue"))
 
-_EXHUME = f"""
-INSERT INTO tq_message ({", ".join(_SHARED)}, state, delivery_count, orphaned, enqueued_at)
-SELECT {", ".join(_SHARED)}, {READY}, 0, 0, ? FROM tq_dead_letter
-WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id
-"""
-_DROP = "DELETE FROM tq_dead_letter WHERE id IN (SELECT value FROM json_each(?))"
-_QUEUES = "SELECT queue, count(*) FROM tq_dead_letter WHERE id IN (SELECT value FROM json_each(?)) GROUP BY queue"
+_HERE: sa.BindParameter[int] = sa.bindparam("letter")
+_QUEUE_OF = sa.select(dead_letter.c.queue).where(dead_letter.c.id == _HERE)
+_EXHUME = sa.insert(message).from_select(
+    [*_SHARED, "state", "delivery_count", "orphaned", "enqueued_at"],
+    sa.select(
+        *(dead_letter.c[name] for name in _SHARED),
+        sa.literal_column(str(READY)),
+        sa.literal_column("0"),
+        sa.literal_column("0"),
+        sa.bindparam("now", type_=sa.Double),
+    ).where(dead_letter.c.id == _HERE),
+)
+_DROP = sa.delete(dead_letter).where(dead_letter.c.id == _HERE)
 
 
 class Cemetery:
@@ -96,7 +101,7 @@ class Cemetery:
         task_id, _, priority, _, _, _, content_type, content_encoding, properties, headers, body = row_of(buried, now)
 
         def work(session: Session) -> str:
-            cursor = session.run(
+            letter = session.insert(
                 _BURY,
                 task_id=task_id,
                 queue=queue,
@@ -112,9 +117,9 @@ class Cemetery:
                 buried_at=now,
             )
             self._expire(session)
-            return str(cursor.lastrowid)
+            return str(letter)
 
-        return self._database.write(work)
+        return self._database.write(work, ONCE)
 
     def _expire(self, session: Session) -> None:
         newest = session.run(_NEWEST).fetchone()[0] or 0
@@ -153,21 +158,27 @@ class Cemetery:
 
     def exhume(self, letter_ids: Sequence[str]) -> dict[str, int]:
         """Put letters back into their queues; return how many by queue."""
-        listed = id_list(_ids(letter_ids))
+        ids = sorted(set(_ids(letter_ids)))
 
         def work(session: Session) -> dict[str, int]:
-            raw = session.open()
-            found = dict(raw.execute(_QUEUES, (listed,)).fetchall())
-            raw.execute(_EXHUME, (time.time(), listed))
-            raw.execute(_DROP, (listed,))
+            now = time.time()
+            found: dict[str, int] = {}
+            for letter in ids:
+                row = session.run(_QUEUE_OF, letter=letter).fetchone()
+                if row is not None:
+                    found[row[0]] = found.get(row[0], 0) + 1
+            session.run_many(_EXHUME, [{"letter": letter, "now": now} for letter in ids])
+            session.run_many(_DROP, [{"letter": letter} for letter in ids])
             return found
 
-        return self._database.write(work)
+        return self._database.write(work, LONG)
 
     def drop(self, letter_ids: Sequence[str]) -> int:
         """Delete letters; return how many there were."""
-        listed = id_list(_ids(letter_ids))
-        return self._database.once(lambda session: session.open().execute(_DROP, (listed,)).rowcount)
+        ids = _ids(letter_ids)
+        return self._database.write(
+            lambda session: session.run_many(_DROP, [{"letter": letter} for letter in ids]), LONG
+        )
 
 
 def _ids(letter_ids: Sequence[str]) -> list[int]:

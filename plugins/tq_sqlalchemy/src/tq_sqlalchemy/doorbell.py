@@ -1,7 +1,7 @@
 """Wakes waiting processes through sockets, because a database cannot.
 
 Everybody who waits owns a *bell*: a Unix datagram socket in a private directory that is named after the
-database file. While it waits, its socket stands in the directory of its kind (``consumers``, ``watchers``,
+database. While it waits, its socket stands in the directory of its kind (``consumers``, ``watchers``,
 ``listeners``), where those who have committed something look for it; otherwise in ``quiet``. So a writer
 rings only who is idle, and when nobody is, the whole affair costs it one ``stat``.
 
@@ -16,21 +16,16 @@ import os
 import socket
 import stat
 import tempfile
-import threading
 import time
 from collections.abc import Collection
 from contextlib import suppress
 from hashlib import blake2b
-from pathlib import Path
+from typing import ClassVar
 from zlib import crc32
 
+from tq_sqlalchemy.waking import RING, WAKE, Bell, Doorbell
+
 KINDS = ("quiet", "consumers", "watchers", "listeners")
-
-#: What a bell's owner sends itself.
-WAKE = b"w"
-
-#: Longest payload; a longer one would not fit a socket's buffer next to others.
-LARGEST = 32_768
 
 #: A directory that changed less than this many nanoseconds ago may change again without a new time stamp.
 _UNSETTLED = 50_000_000
@@ -47,15 +42,18 @@ def topic_of(name: str) -> str:
     return f"{crc32(name.encode('utf-8', 'surrogatepass')):08x}"
 
 
-class Doorbell:
-    """The bells around one database file. Any thread may ring.
+class SocketDoorbell(Doorbell):
+    """The bells around one database, for the processes of this machine.
 
     Args:
-        database: the file.
+        database: what all who use it call it, such as the path of its file.
         enabled: False looks for no directory: nobody is rung, and waiting is bounded looks.
     """
 
-    def __init__(self, database: Path, enabled: bool = True) -> None:
+    # A longer payload would not fit a socket's buffer next to others.
+    largest: ClassVar[int] = 32_768
+
+    def __init__(self, database: str, enabled: bool = True) -> None:
         self.root = (
             _directory_for(database) if enabled and hasattr(socket, "AF_UNIX") and hasattr(os, "geteuid") else None
         )
@@ -66,21 +64,14 @@ class Doorbell:
             self._sender.setblocking(False)
 
     def bell(self, kind: str, names: Collection[str] = ()) -> Bell:
-        """Hang up a bell.
-
-        Args:
-            kind: one of :data:`KINDS`.
-            names: queues or channels it waits for; none means all.
-        """
-        if self.root is not None:
+        if self.root is not None and self._sender is not None:
             try:
-                return SocketBell(self.root, kind, names)
+                return SocketBell(self.root, kind, names, self._sender)
             except OSError:  # no room, no right or too long a path: bounded looks do as well
                 pass
         return Bell()
 
-    def ring(self, kind: str, name: str, count: int, payload: bytes = b"r") -> None:
-        """Ring up to ``count`` idle bells of ``kind`` that wait for ``name``; never blocks, never raises."""
+    def ring(self, kind: str, name: str, count: int, payload: bytes = RING) -> None:
         if self._sender is None:
             return
         topic = topic_of(name) if name else ""
@@ -103,7 +94,6 @@ class Doorbell:
                 return
 
     def anyone(self, kind: str) -> bool:
-        """True when a bell of ``kind`` is waiting."""
         return self._sender is not None and bool(self._waiting(kind))
 
     def _waiting(self, kind: str) -> list[tuple[str, str]]:
@@ -124,46 +114,24 @@ class Doorbell:
         return found
 
     def close(self) -> None:
-        """Let go of the sending socket."""
         if self._sender is not None:
             self._sender.close()
-
-
-class Bell:
-    """Somebody's place to wait. This one hears only its owner: for systems without Unix sockets."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-
-    def announce(self) -> None:
-        """Be found by those who ring."""
-
-    def retract(self) -> None:
-        """Be found no longer."""
-
-    def wait(self, timeout: float) -> list[bytes]:
-        """Wait up to ``timeout`` seconds for a ring; return the payloads that came, oldest first."""
-        if self._event.wait(max(timeout, 0.0)):
-            self._event.clear()
-            return [WAKE]
-        return []
-
-    def wake(self) -> None:
-        """Ring oneself; from any thread."""
-        self._event.set()
-
-    def close(self) -> None:
-        """Take the bell down. May be called twice."""
 
 
 class SocketBell(Bell):
     """A bell others can ring.
 
+    Args:
+        root: the directory of all bells around the database.
+        kind: in whose directory it stands while its owner waits.
+        names: of the queues or channels it is rung for; none for all.
+        sender: the doorbell's socket, through which its owner is woken.
+
     Raises:
         OSError: the socket cannot be made.
     """
 
-    def __init__(self, root: str, kind: str, names: Collection[str]) -> None:
+    def __init__(self, root: str, kind: str, names: Collection[str], sender: socket.socket) -> None:
         topics = "-".join(map(topic_of, names)) if len(names) <= _MOST_TOPICS else ""
         name = f"{os.getpid()}.{next(_numbers)}_{topics}"
         self._quiet, self._open = f"{root}/quiet/{name}", f"{root}/{kind}/{name}"
@@ -171,6 +139,7 @@ class SocketBell(Bell):
         self._announced = False
         self._closed = False
         self._root = root
+        self._sender = sender
         self._sock = self._bind()
 
     def _bind(self) -> socket.socket:
@@ -214,10 +183,10 @@ class SocketBell(Bell):
         sock, heard = self._sock, []
         try:
             sock.settimeout(timeout if timeout > 0 else 0.0)
-            heard.append(sock.recv(LARGEST))
+            heard.append(sock.recv(SocketDoorbell.largest))
             sock.setblocking(False)
             while True:
-                heard.append(sock.recv(LARGEST))
+                heard.append(sock.recv(SocketDoorbell.largest))
         except (TimeoutError, BlockingIOError):  # 3.10 may still tell the first two apart
             pass
         except OSError:
@@ -230,15 +199,18 @@ class SocketBell(Bell):
     def wake(self) -> None:
         for _ in range(3):  # the owner may be moving the socket from one place to the other
             for place in (self._open, self._quiet):
-                try:
-                    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-                        sender.setblocking(False)
-                        sender.sendto(WAKE, place)
-                except BlockingIOError:
+                if self._knock(place):
                     return
-                except OSError:
-                    continue
-                return
+
+    def _knock(self, place: str) -> bool:
+        """Send the waking word to one place; False when it did not get there."""
+        try:
+            return _send_wake(self._sender, place)
+        except OSError:  # closed with its doorbell, or by a task that closes descriptors that are not its own
+            with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as fresh:
+                fresh.setblocking(False)
+                return _send_wake(fresh, place)
+        return False
 
     def close(self) -> None:
         if self._closed:
@@ -248,6 +220,17 @@ class SocketBell(Bell):
         if self._pid == os.getpid():  # a forked child must not take down its parent's bell
             _remove(self._open)
             _remove(self._quiet)
+
+
+def _send_wake(sender: socket.socket, place: str) -> bool:
+    """Send the waking word; False when no socket is there. Raises OSError when the sender is of no use."""
+    try:
+        sender.sendto(WAKE, place)
+    except BlockingIOError:
+        pass  # it is full of words to hear already
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
+    return True
 
 
 def _remove(file: str) -> None:
@@ -260,7 +243,7 @@ def _make(root: str) -> None:
         os.makedirs(f"{root}/{kind}", mode=0o700, exist_ok=True)
 
 
-def _directory_for(database: Path) -> str | None:
+def _directory_for(database: str) -> str | None:
     user = os.geteuid()
     name = f"tq-{user}-{blake2b(os.fsencode(database), digest_size=8).hexdigest()}"
     for parent in (os.environ.get("XDG_RUNTIME_DIR"), f"/run/user/{user}", tempfile.gettempdir()):

@@ -11,6 +11,7 @@ import msgspec
 from tq_core.errors import PublishError
 from tq_core.message import Message
 from tq_sqlalchemy.models import PARKED, READY
+from tq_sqlalchemy.waking import SOON
 
 #: What :func:`row_of` makes, in this order; every other column starts as the table says.
 COLUMNS = (
@@ -37,6 +38,17 @@ RARE = (
     ("reply_to", ""),
     ("delivery_mode", 2),
 )
+
+#: What each of them, and what goes with them, must be; strangers may have written it.
+_RARE_TYPES: dict[str, type | tuple[type, ...]] = {
+    "exchange": str,
+    "routing_key": str,
+    "reply_to": str,
+    "priority": int,
+    "expiration": (int, float),
+    "delivery_mode": int,
+    "properties": dict,
+}
 
 
 def row_of(message: Message, now: float) -> tuple[Any, ...]:
@@ -79,6 +91,15 @@ def rows_of(messages: Sequence[Message]) -> list[tuple[Any, ...]]:
     return [row_of(message, now) for message in messages]
 
 
+def wakes_of(rows: Sequence[tuple[Any, ...]]) -> dict[str, int]:
+    """Return how many consumers to wake for rows made by :func:`row_of`, by queue; 0 where all are due later."""
+    wakes: dict[str, int] = {}
+    for row in rows:
+        _, queue, _, due, state, now, *_ = row
+        wakes[queue] = wakes.get(queue, 0) + (state == READY or due - now < SOON)
+    return wakes
+
+
 def _properties(message: Message, queue: str) -> str | None:
     rare = {name: value for name, usual in RARE if (value := getattr(message, name)) != usual}
     if message.properties:
@@ -111,8 +132,13 @@ def message_of(  # one place per column, called with a row
         rare = _decode(properties) if properties else {}
     except (msgspec.DecodeError, UnicodeError) as error:
         raise ValueError(f"the headers are not JSON: {error}") from error
+    except RecursionError:
+        raise ValueError("the headers are nested too deeply to be read") from None
     if type(read) is not dict or type(rare) is not dict:
         raise ValueError("the headers are not a JSON object")
+    for name, value in rare.items():
+        if not isinstance(value, _RARE_TYPES.get(name, object)):
+            raise ValueError(f"the property {name} is {type(value).__name__}")
     if not rare:
         return Message(task_id, read, body, content_type, content_encoding, queue, "", queue, None, due)
     return Message(

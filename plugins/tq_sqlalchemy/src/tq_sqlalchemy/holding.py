@@ -10,25 +10,17 @@ import sqlalchemy as sa
 
 from tq_core.contracts.broker import Ack, Bury, Park, Requeue, Settlement
 from tq_core.message import Delivery, Message
+from tq_sqlalchemy.database import Database, Session
 from tq_sqlalchemy.dead_letters import Cemetery
-from tq_sqlalchemy.envelope import message_of, raw_of, rows_of
+from tq_sqlalchemy.dialect import MessageVerbs
+from tq_sqlalchemy.envelope import message_of, raw_of, rows_of, wakes_of
 from tq_sqlalchemy.leases import is_registered, strike
-from tq_sqlalchemy.models import BEGUN, HELD, PARKED, READY, message
-from tq_sqlalchemy.session import Database, Session
-from tq_sqlalchemy.sqlite.messages import delete_held, id_list, insert_messages
+from tq_sqlalchemy.models import PARKED, message
+from tq_sqlalchemy.waking import SOON
 
-_BEGIN = f"""
-UPDATE tq_message SET state = {BEGUN}
-WHERE +owner = ? AND state = {HELD} AND id IN (SELECT value FROM json_each(?))
-"""
-_REQUEUE = (
-    sa.update(message)
-    .where(message.c.id == sa.bindparam("row"))
-    .values(state=READY, owner=None, turn=None, delivery_count=message.c.delivery_count - sa.bindparam("uncount"))
-)
 _PARK = (
     sa.update(message)
-    .where(message.c.id == sa.bindparam("row"))
+    .where(message.c.id == sa.bindparam("row"), message.c.owner == sa.bindparam("fence"))
     .values(
         state=PARKED,
         owner=None,
@@ -37,11 +29,6 @@ _PARK = (
         delivery_count=message.c.delivery_count - 1,
     )
 )
-_RELEASE = f"""
-UPDATE tq_message SET state = {READY}, owner = NULL, turn = NULL, delivery_count = delivery_count - 1
-WHERE owner = ? AND state = {HELD} AND turn IN (SELECT value FROM json_each(?))
-"""
-_QUEUES = "SELECT DISTINCT queue FROM tq_message WHERE id IN (SELECT value FROM json_each(?))"
 
 
 class Holding:
@@ -51,6 +38,7 @@ class Holding:
 
     Args:
         database: where the rows are.
+        verbs: the dialect's way with messages.
         fence: the registration they belong to.
         cemetery: keeps what is buried.
         ring: called with the names of queues that have got ready messages, after the commit.
@@ -60,12 +48,14 @@ class Holding:
     def __init__(
         self,
         database: Database,
+        verbs: MessageVerbs,
         fence: int,
         cemetery: Cemetery,
         ring: Callable[[Iterable[str], int], None],
         learn: Callable[[Session, Iterable[str]], None],
     ) -> None:
         self._database = database
+        self._verbs = verbs
         self._cemetery = cemetery
         self._ring = ring
         self._learn = learn
@@ -73,7 +63,7 @@ class Holding:
         self.fence = fence
 
     def adopt(self, queue: str, turn: int, rows: Iterable[Sequence[Any]]) -> list[Delivery]:
-        """Make deliveries of rows as :func:`tq_sqlalchemy.sqlite.messages.claim` returns them."""
+        """Make deliveries of rows as :meth:`tq_sqlalchemy.dialect.MessageVerbs.claim` returns them."""
         fence, turns = self.fence, self._turns
         deliveries = []
         for _, row, count, orphaned, task_id, due, kind, encoding, properties, headers, body in rows:
@@ -92,7 +82,7 @@ class Holding:
         """Mark rows as begun; those no longer held are left alone."""
         rows = self._held(tags, [])
         if rows:
-            self._database.once(lambda session: session.open().execute(_BEGIN, (self.fence, id_list(rows))))
+            self._database.once(lambda session: self._verbs.begin(session, self.fence, rows))
 
     def settle(self, settlements: Sequence[Settlement], follow_ups: Sequence[Message]) -> list[Any]:
         """End deliveries and publish follow-ups in one transaction; return the tags not held.
@@ -103,12 +93,14 @@ class Holding:
         rows = self._held([settlement.tag for settlement in settlements], lost)
         if not follow_ups and all(type(settlement) is Ack for settlement in settlements):
             if rows:
-                gone = self._database.once(lambda session: delete_held(session.open(), self.fence, rows))
-                # A fence loses all of its rows in one transaction, so that none is left when not all are.
-                if gone != len(rows):
+                gone = self._database.once(lambda session: self._verbs.delete(session, self.fence, rows))
+                # A fence loses all of its rows in one transaction. While it stands, what is gone was deleted by an
+                # attempt of this call whose answer was lost.
+                if gone != len(rows) and not self._database.read(lambda session: is_registered(session, self.fence)):
                     lost = [settlement.tag for settlement in settlements]
         elif rows or not settlements:
             encoded = rows_of(follow_ups)
+            follow_up_counts = wakes_of(encoded)
             woken: dict[str, int] = {}
 
             def work(session: Session) -> bool:
@@ -117,16 +109,16 @@ class Holding:
                     return False
                 self._end(session, settlements, woken)
                 if encoded:
-                    self._learn(session, {row[1] for row in encoded})
-                    insert_messages(session.open(), encoded)
+                    self._learn(session, follow_up_counts)
+                    self._verbs.insert(session, encoded, follow_up_counts)
                 return True
 
             if not self._database.write(work):
                 lost = [settlement.tag for settlement in settlements]
             else:
-                for columns in encoded:
-                    if columns[4] == READY:
-                        woken[columns[1]] = woken.get(columns[1], 0) + 1
+                if not self._verbs.insert_rings:
+                    for queue, count in follow_up_counts.items():
+                        woken[queue] = woken.get(queue, 0) + count
                 for queue, count in woken.items():
                     self._ring([queue], count)
         for row in rows:
@@ -143,32 +135,37 @@ class Holding:
         return rows
 
     def _end(self, session: Session, settlements: Sequence[Settlement], woken: dict[str, int]) -> None:
-        acked, requeued = [], []
+        gone: list[int] = []
+        ready: list[int] = []
+        requeued: dict[bool, list[int]] = {True: [], False: []}
         for settlement in settlements:
             fence, row, turn = settlement.tag
             if fence != self.fence or self._turns.get(row) != turn:
                 continue
             if isinstance(settlement, Ack):
-                acked.append(row)
+                gone.append(row)
             elif isinstance(settlement, Requeue):
-                session.run(_REQUEUE, row=row, uncount=1 if settlement.uncounted else 0)
-                requeued.append(row)
+                requeued[not settlement.uncounted].append(row)
+                ready.append(row)
             elif isinstance(settlement, Park):
-                session.run(_PARK, row=row, until=settlement.until)
-                if settlement.until - time.time() < 2.0:
-                    requeued.append(row)
+                session.run(_PARK, row=row, fence=fence, until=settlement.until)
+                if settlement.until - time.time() < SOON:
+                    ready.append(row)
             elif isinstance(settlement, Bury):
                 self._cemetery.bury_row(session, row, settlement.reason, settlement.traceback)
-                acked.append(row)
-        if acked:
-            delete_held(session.open(), self.fence, acked)
-        if requeued:
-            for (queue,) in session.open().execute(_QUEUES, (id_list(requeued),)).fetchall():
-                woken[queue] = woken.get(queue, 0) + len(requeued)
+                gone.append(row)
+        for counted, rows in requeued.items():
+            if rows:
+                self._verbs.requeue(session, self.fence, rows, counted=counted)
+        if gone:
+            self._verbs.delete(session, self.fence, gone)
+        if ready:
+            for queue in self._verbs.queues_of(session, ready):
+                woken[queue] = woken.get(queue, 0) + len(ready)
 
     def release(self, turns: Sequence[int]) -> None:
         """Return what was claimed in turns whose answer never came."""
-        self._database.once(lambda session: session.open().execute(_RELEASE, (self.fence, id_list(turns))))
+        self._database.once(lambda session: self._verbs.release(session, self.fence, turns))
 
     def give_back(self, *, counted: bool) -> None:
         """End the registration and return everything; see :func:`tq_sqlalchemy.leases.strike`."""

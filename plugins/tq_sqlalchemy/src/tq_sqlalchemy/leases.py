@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from tq_sqlalchemy.models import BEGUN, HELD, READY, consumer, message
 
 if TYPE_CHECKING:
-    from tq_sqlalchemy.session import Database, Session
+    from tq_sqlalchemy.database import Database, Session
 
 #: Most seconds between two looks that count as observed; more means that the observer itself stood still.
 LONGEST_GAP = 2.0
@@ -31,9 +31,13 @@ _REGISTER = sa.insert(consumer).values(
     started=sa.bindparam("started"),
 )
 _BEAT = sa.update(consumer).where(consumer.c.id == sa.bindparam("fence")).values(beats=consumer.c.beats + 1)
-_ALIVE = sa.select(consumer.c.id).where(consumer.c.id == sa.bindparam("fence"))
+# Where rows can be locked, nobody can strike a registration between the look and the end of the transaction.
+_ALIVE = (
+    sa.select(consumer.c.id).where(consumer.c.id == sa.bindparam("fence")).with_for_update(read=True, key_share=True)
+)
 _ALL = sa.select(consumer.c.id, consumer.c.beats, consumer.c.machine, consumer.c.pid, consumer.c.started)
 _STRIKE = sa.delete(consumer).where(consumer.c.id == sa.bindparam("fence"))
+_STRIKE_SILENT = _STRIKE.where(consumer.c.beats == sa.bindparam("beats"))
 _NAMED = sa.select(consumer.c.id).where(consumer.c.consumer_id == sa.bindparam("consumer_id"))
 _HOLDS = (
     sa.select(message.c.queue, sa.func.count())
@@ -79,9 +83,7 @@ def register(session: Session, consumer_id: str) -> int:
     """Register a consumer of this process and return its fencing token."""
     machine, pid = _machine(), os.getpid()
     started = (_started(pid) or "") if machine else ""
-    cursor = session.run(_REGISTER, consumer_id=consumer_id, machine=machine, pid=pid, started=started)
-    assert cursor.lastrowid is not None
-    return cursor.lastrowid
+    return session.insert(_REGISTER, consumer_id=consumer_id, machine=machine, pid=pid, started=started)
 
 
 def beat(session: Session, fence: int) -> bool:
@@ -105,11 +107,16 @@ def strike(session: Session, fence: int, *, counted: bool) -> dict[str, int]:
     Returns:
         how many messages went back, by queue.
     """
+    # First of all, because a claim under way keeps its registration locked: what it took is then seen below.
+    session.run(_STRIKE, fence=fence)
+    return _return_all(session, fence, counted=counted)
+
+
+def _return_all(session: Session, fence: int, *, counted: bool) -> dict[str, int]:
     returned = dict(session.run(_HOLDS, fence=fence).fetchall())
     if returned:
         session.run(_RETURN_HELD, fence=fence, uncount=0 if counted else 1)
         session.run(_RETURN_BEGUN, fence=fence)
-    session.run(_STRIKE, fence=fence)
     return returned
 
 
@@ -121,8 +128,8 @@ def inherit(session: Session, consumer_id: str) -> int:
     old = [row[0] for row in session.run(_NAMED, consumer_id=consumer_id).fetchall()]
     heir = register(session, f"heir of {consumer_id}")
     for fence in old:
-        session.run(_HAND_ON, fence=fence, heir=heir)
         session.run(_STRIKE, fence=fence)
+        session.run(_HAND_ON, fence=fence, heir=heir)
     return heir
 
 
@@ -171,9 +178,9 @@ class Observer:
 
     def _fence(self, fence: int, beats: int) -> dict[str, int]:
         def work(session: Session) -> dict[str, int]:
-            for row in session.run(_ALL).fetchall():
-                if row[0] == fence and row[1] == beats:  # it may have shown itself at the last moment
-                    return strike(session, fence, counted=True)
-            return {}
+            # It may have shown itself at the last moment.
+            if not session.run(_STRIKE_SILENT, fence=fence, beats=beats).rowcount:
+                return {}
+            return _return_all(session, fence, counted=True)
 
         return self._database.write(work)

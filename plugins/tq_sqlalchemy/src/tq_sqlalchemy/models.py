@@ -9,6 +9,9 @@ import sqlalchemy as sa
 #: The states of a row of ``tq_message``.
 READY, PARKED, HELD, BEGUN = range(4)
 
+#: The sequences that number the rows of Celery's tables, on databases that have sequences.
+TASK_SEQUENCE, GROUP_SEQUENCE = "task_id_sequence", "taskset_id_sequence"
+
 queues = sa.MetaData()
 coordination = sa.MetaData()
 
@@ -26,7 +29,7 @@ message = sa.Table(
     sa.Column("queue", sa.String(255), nullable=False),
     sa.Column("priority", sa.SmallInteger, nullable=False),
     # Unix time in seconds: an ETA is a wall-clock promise.
-    sa.Column("due", sa.Float),
+    sa.Column("due", sa.Double),
     sa.Column("state", sa.SmallInteger, nullable=False),
     # tq_consumer.id of the holder. It is new for every registration, so it is the fencing token as well.
     sa.Column("owner", sa.BigInteger),
@@ -34,7 +37,7 @@ message = sa.Table(
     sa.Column("turn", sa.Integer),
     sa.Column("delivery_count", sa.Integer, nullable=False),
     sa.Column("orphaned", sa.SmallInteger, nullable=False),
-    sa.Column("enqueued_at", sa.Float, nullable=False),
+    sa.Column("enqueued_at", sa.Double, nullable=False),
     sa.Column("content_type", sa.String(128), nullable=False),
     sa.Column("content_encoding", sa.String(64), nullable=False),
     # What differs from the defaults of a Message, as JSON; NULL for nearly every message.
@@ -92,7 +95,7 @@ dead_letter = sa.Table(
     sa.Column("priority", sa.SmallInteger, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("traceback", sa.Text),
-    sa.Column("buried_at", sa.Float, nullable=False, index=True),
+    sa.Column("buried_at", sa.Double, nullable=False, index=True),
     sa.Column("delivery_count", sa.Integer, nullable=False),
     sa.Column("content_type", sa.String(128), nullable=False),
     sa.Column("content_encoding", sa.String(64), nullable=False),
@@ -107,7 +110,7 @@ broadcast = sa.Table(
     queues,
     _id(),
     sa.Column("channel", sa.String(255), nullable=False),
-    sa.Column("sent_at", sa.Float, nullable=False, index=True),
+    sa.Column("sent_at", sa.Double, nullable=False, index=True),
     sa.Column("payload", sa.LargeBinary, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -116,13 +119,13 @@ sa.Index("tq_broadcast_channel", broadcast.c.channel, broadcast.c.id)
 
 # --- beside the results ----------------------------------------------------------------------------------
 
-#: One row: ties the machine's clock to its boot, so that expiries survive a restart; see clock.py.
+#: One row: ties the machine's clock to its boot, so that expiries survive a restart; see sqlite/clock.py.
 clock = sa.Table(
     "tq_clock",
     coordination,
     sa.Column("boot", sa.String(64), nullable=False),
-    sa.Column("elapsed", sa.Float, nullable=False),
-    sa.Column("wall", sa.Float, nullable=False),
+    sa.Column("elapsed", sa.Double, nullable=False),
+    sa.Column("wall", sa.Double, nullable=False),
 )
 
 lock = sa.Table(
@@ -131,7 +134,7 @@ lock = sa.Table(
     sa.Column("key", sa.String(255), primary_key=True),
     sa.Column("owner", sa.String(255), nullable=False),
     sa.Column("token", sa.BigInteger, nullable=False),
-    sa.Column("expires", sa.Float, nullable=False, index=True),
+    sa.Column("expires", sa.Double, nullable=False, index=True),
 )
 
 #: One row: the last fencing token given to anybody.
@@ -142,7 +145,7 @@ counter = sa.Table(
     coordination,
     sa.Column("key", sa.String(255), primary_key=True),
     sa.Column("value", sa.BigInteger, nullable=False),
-    sa.Column("expires", sa.Float, nullable=False, index=True),
+    sa.Column("expires", sa.Double, nullable=False, index=True),
 )
 
 members = sa.Table(
@@ -150,7 +153,7 @@ members = sa.Table(
     coordination,
     sa.Column("key", sa.String(255), primary_key=True),
     sa.Column("size", sa.BigInteger, nullable=False),
-    sa.Column("expires", sa.Float, nullable=False, index=True),
+    sa.Column("expires", sa.Double, nullable=False, index=True),
 )
 
 member = sa.Table(
@@ -164,9 +167,9 @@ bucket = sa.Table(
     "tq_bucket",
     coordination,
     sa.Column("key", sa.String(255), primary_key=True),
-    sa.Column("tokens", sa.Float, nullable=False),
-    sa.Column("filled_at", sa.Float, nullable=False),
-    sa.Column("expires", sa.Float, nullable=False, index=True),
+    sa.Column("tokens", sa.Double, nullable=False),
+    sa.Column("filled_at", sa.Double, nullable=False),
+    sa.Column("expires", sa.Double, nullable=False, index=True),
 )
 
 value = sa.Table(
@@ -174,7 +177,7 @@ value = sa.Table(
     coordination,
     sa.Column("key", sa.String(255), primary_key=True),
     sa.Column("value", sa.LargeBinary, nullable=False),
-    sa.Column("expires", sa.Float, index=True),
+    sa.Column("expires", sa.Double, index=True),
 )
 
 chord = sa.Table(
@@ -185,8 +188,8 @@ chord = sa.Table(
     sa.Column("parts", sa.Integer, nullable=False),
     sa.Column("closed", sa.SmallInteger, nullable=False),
     sa.Column("claimant", sa.String(255)),
-    sa.Column("claimed_until", sa.Float),
-    sa.Column("touched", sa.Float, nullable=False, index=True),
+    sa.Column("claimed_until", sa.Double),
+    sa.Column("touched", sa.Double, nullable=False, index=True),
 )
 
 chord_part = sa.Table(
@@ -200,15 +203,22 @@ chord_part = sa.Table(
 )
 
 
-def result_tables(names: dict[str, str], schemas: dict[str, str], *, extended: bool) -> tuple[sa.Table, sa.Table]:
+def result_tables(
+    names: dict[str, str], schemas: dict[str, str], *, extended: bool, sequences: bool
+) -> tuple[sa.Table, sa.Table]:
     """Describe Celery's own two tables, in the form of 5.7.
 
     Args:
         names: ``database_table_names`` (``task``, ``group``).
         schemas: ``database_table_schemas``.
         extended: with the columns of ``result_extended``.
+        sequences: rows are numbered by the sequences that Celery asks, not by the table.
     """
     results = sa.MetaData()
+
+    def numbered(sequence: str) -> sa.Column[int]:
+        return sa.Column("id", sa.BigInteger, sa.Sequence(sequence), primary_key=True) if sequences else _id()
+
     extra: list[sa.Column[Any]] = [
         sa.Column("name", sa.String(155)),
         sa.Column("args", sa.LargeBinary),
@@ -221,7 +231,7 @@ def result_tables(names: dict[str, str], schemas: dict[str, str], *, extended: b
     task = sa.Table(
         names.get("task", "celery_taskmeta"),
         results,
-        _id(),
+        numbered(TASK_SEQUENCE),
         sa.Column("task_id", sa.String(155), unique=True),
         sa.Column("status", sa.String(50)),
         sa.Column("result", sa.LargeBinary),
@@ -234,7 +244,7 @@ def result_tables(names: dict[str, str], schemas: dict[str, str], *, extended: b
     group = sa.Table(
         names.get("group", "celery_tasksetmeta"),
         results,
-        _id(),
+        numbered(GROUP_SEQUENCE),
         sa.Column("taskset_id", sa.String(155), unique=True),
         sa.Column("result", sa.LargeBinary),
         sa.Column("date_done", sa.DateTime, index=True),

@@ -34,16 +34,18 @@ class TransportOptions:
 
     Attributes:
         lease_duration: seconds without a sign of life after which a consumer's messages are handed to others.
-        busy_timeout: seconds to wait for other writers before ``BrokerUnavailable``.
+        busy_timeout: seconds to wait for other writers, or for a server in all attempts, before ``BrokerUnavailable``.
+        publish_timeout: seconds publishing may take; by default ``broker_publish_timeout``.
         dead_letter_limit: most dead letters kept; the oldest go first.
         dead_letter_expires: seconds a dead letter is kept.
         broadcast_expires: seconds a broadcast stays readable for a slow listener.
-        doorbell: False never wakes waiting processes through sockets; they look four times a second instead.
+        doorbell: False never wakes waiting processes; they look up to four times a second instead.
         engine_options: passed to SQLAlchemy's ``create_engine``.
     """
 
     lease_duration: float = 8.0
     busy_timeout: float = 5.0
+    publish_timeout: float = 5.0
     dead_letter_limit: int = 100_000
     dead_letter_expires: float = 30 * 86_400.0
     broadcast_expires: float = 60.0
@@ -71,6 +73,8 @@ class TransportOptions:
             values["lease_duration"] = _checked("lease_duration", settings["lease_duration"])
         if "busy_timeout" not in values and settings.get("broker_connection_timeout"):
             values["busy_timeout"] = float(settings["broker_connection_timeout"])
+        if "publish_timeout" not in values and settings.get("broker_publish_timeout"):
+            values["publish_timeout"] = float(settings["broker_publish_timeout"])
         return cls(**values)
 
 

@@ -29,14 +29,17 @@ BROKER_CAPABILITIES = BrokerCapabilities(
     peek=True,
     depth=True,
     purge=True,
+    move=True,
     pause=True,
 )
 
-BACKEND_CAPABILITIES = BackendCapabilities(push=True, groups=True, chords=True, expiry=True, coordination=True)
+BACKEND_CAPABILITIES = BackendCapabilities(
+    push=True, groups=True, chords=True, expiry=True, coordination=True, subscribe=True
+)
 
 info = PluginInfo(
     name="tq-sqlalchemy",
-    summary="Queues, results and coordination in a database; SQLite is the embedded default.",
+    summary="Queues, results and coordination in a database: SQLite, the embedded default, or PostgreSQL.",
     capabilities={"broker": BROKER_CAPABILITIES, "backend": BACKEND_CAPABILITIES},
 )
 

@@ -102,6 +102,8 @@ class ResultCodec:
                     extended.update(stamps.get("stamps") or {})
             else:
                 extended[name] = given if name in _PLAIN else self.loads(given, task_id)
+        if isinstance(done, datetime):
+            done = done.isoformat(" ", "microseconds")
         done = f"{done.replace(' ', 'T')}+00:00" if done and state in READY_STATES else None
         value = None if result is None else self.loads(result, task_id)
         return ResultRecord(task_id, state, value, traceback, children, done, extended=extended)

@@ -7,12 +7,10 @@ import time
 import sqlalchemy as sa
 
 from tq_core.contracts.broker import Subscription
-from tq_sqlalchemy.doorbell import WAKE, Bell
+from tq_sqlalchemy.database import Database, Session
+from tq_sqlalchemy.dialect import MessageVerbs
 from tq_sqlalchemy.models import broadcast
-from tq_sqlalchemy.session import Database, Session
-from tq_sqlalchemy.sqlite.messages import data_version
-
-FIRST_LOOK, LAST_LOOK = 0.25, 1.0
+from tq_sqlalchemy.waking import FIRST_LOOK, LAST_LOOK, WAKE, Bell
 
 _SEND = sa.insert(broadcast).values(
     channel=sa.bindparam("channel"), sent_at=sa.bindparam("sent_at"), payload=sa.bindparam("payload")
@@ -28,9 +26,7 @@ _SINCE = (
 
 def send(session: Session, channel: str, payload: bytes) -> int:
     """Add a payload and return its number, which grows by one with each."""
-    number = session.run(_SEND, channel=channel, sent_at=time.time(), payload=payload).lastrowid
-    assert number is not None
-    return number
+    return session.insert(_SEND, channel=channel, sent_at=time.time(), payload=payload)
 
 
 def expire(session: Session, age: float) -> None:
@@ -41,8 +37,9 @@ def expire(session: Session, age: float) -> None:
 class DatabaseSubscription(Subscription):
     """Listens to one channel from now on."""
 
-    def __init__(self, database: Database, bell: Bell, channel: str) -> None:
+    def __init__(self, database: Database, verbs: MessageVerbs, bell: Bell, channel: str) -> None:
         self._database = database
+        self._verbs = verbs
         self._bell = bell
         self._channel = channel
         self._woken = False
@@ -51,11 +48,13 @@ class DatabaseSubscription(Subscription):
 
     def receive(self, timeout: float) -> list[bytes]:
         deadline = time.monotonic() + timeout
-        look, seen = FIRST_LOOK, None
+        look: float = FIRST_LOOK
+        seen: int | None = None
         while True:
-            version = self._database.read(lambda session: data_version(session.open()))
-            if version != seen:
-                seen, look = version, FIRST_LOOK
+            version = self._database.read(self._verbs.version)
+            if version is None or version != seen:
+                look = look if version is None else FIRST_LOOK
+                seen = version
                 payloads = self._new()
                 if payloads:
                     return payloads

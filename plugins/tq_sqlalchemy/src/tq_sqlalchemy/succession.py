@@ -9,15 +9,9 @@ from typing import Any
 from tq_core.contracts.broker import Settlement, Succession
 from tq_core.errors import BrokerError
 from tq_core.message import Delivery, Message
+from tq_sqlalchemy.database import Database
+from tq_sqlalchemy.dialect import MessageVerbs
 from tq_sqlalchemy.holding import Holding
-from tq_sqlalchemy.models import BEGUN
-from tq_sqlalchemy.session import Database
-
-_HELD = f"""
-SELECT priority, id, delivery_count, orphaned OR state = {BEGUN}, task_id, due,
-    content_type, content_encoding, properties, headers, body, queue
-FROM tq_message WHERE owner = ? ORDER BY id
-"""
 
 
 class DatabaseSuccession(Succession):
@@ -26,13 +20,14 @@ class DatabaseSuccession(Succession):
     Its own lease is not renewed: when its owner dies as well, the messages go back by themselves.
     """
 
-    def __init__(self, database: Database, holding: Holding) -> None:
+    def __init__(self, database: Database, verbs: MessageVerbs, holding: Holding) -> None:
         self._database = database
+        self._verbs = verbs
         self._holding = holding
         self._closed = False
 
     def held(self) -> list[Delivery]:
-        rows = self._database.read(lambda session: session.open().execute(_HELD, (self._holding.fence,)).fetchall())
+        rows = self._database.read(lambda session: self._verbs.held(session, self._holding.fence))
         deliveries: list[Delivery] = []
         for *row, queue in rows:
             deliveries += self._holding.adopt(queue, 0, [row])

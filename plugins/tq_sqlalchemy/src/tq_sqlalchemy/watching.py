@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 
-from tq_core.contracts.backend import ResultRecord
+from tq_core.contracts.backend import ResultRecord, ResultSubscription
 from tq_core.errors import TimeoutError
-from tq_sqlalchemy.doorbell import LARGEST, Bell, Doorbell
-from tq_sqlalchemy.session import Database
-from tq_sqlalchemy.sqlite.messages import data_version
+from tq_sqlalchemy.database import Database, Session
+from tq_sqlalchemy.result_subscription import DatabaseResultSubscription
+from tq_sqlalchemy.waking import LAST_LOOK, LOOK, Bell, Doorbell
 
-FIRST_LOOK, LAST_LOOK = 0.25, 1.0
+#: More bells than there can be.
+EVERYBODY = 1 << 30
 
 #: Ids looked up at a time.
 CHUNK = 500
@@ -29,14 +31,20 @@ class Watchers:
 
     Args:
         database: where the table is.
+        version: returns a number that changes when somebody may have committed, or None where that is not known.
         doorbell: tells of new results.
         fetch: returns the ready ones among some ids.
     """
 
     def __init__(
-        self, database: Database, doorbell: Doorbell, fetch: Callable[[Sequence[str]], Iterable[ResultRecord]]
+        self,
+        database: Database,
+        version: Callable[[Session], int | None],
+        doorbell: Doorbell,
+        fetch: Callable[[Sequence[str]], Iterable[ResultRecord]],
     ) -> None:
         self._database = database
+        self._version_of = version
         self._doorbell = doorbell
         self._fetch = fetch
         self._spare: list[Bell] = []
@@ -44,51 +52,50 @@ class Watchers:
 
     def tell(self, ids: Sequence[str]) -> None:
         """Tell every watcher in every process that these results are there."""
-        if not self._doorbell.anyone("watchers"):
-            return
-        per_ring = max(1, LARGEST // 300)
-        for start in range(0, len(ids), per_ring):
-            payload = "\n".join(ids[start : start + per_ring]).encode("utf-8", "surrogatepass")
-            # A payload that would not fit says only that there is something.
-            self._doorbell.ring("watchers", "", 1 << 30, payload if len(payload) < LARGEST else b"*")
+        if self._doorbell.anyone("watchers"):
+            for payload in self.payloads(ids):
+                self._doorbell.ring("watchers", "", EVERYBODY, payload)
+
+    def payloads(self, ids: Sequence[str]) -> list[bytes]:
+        """Return the rings that tell of these results."""
+        largest = self._doorbell.largest
+        rings = []
+        start = 0
+        while start < len(ids):
+            # Nearly all ids are short; a ring that would not fit says only that there is something.
+            step = max(1, largest // (len(ids[start]) + 1))
+            payload = "\n".join(ids[start : start + step]).encode("utf-8", "surrogatepass")
+            rings.append(payload if len(payload) < largest else LOOK)
+            start += step
+        return rings
 
     def watch(self, task_ids: Sequence[str], timeout: float | None) -> Iterator[ResultRecord]:
         """Yield each ready record once; see :meth:`tq_core.contracts.backend.Backend.watch`."""
-        deadline = None if timeout is None else time.monotonic() + timeout
         pending = dict.fromkeys(task_ids)
         if not pending:
             return
-        bell = self._take_bell()
-        bell.announce()
-        try:
-            look = FIRST_LOOK
-            seen = self._version()
-            wanted: Sequence[str] = list(pending)
-            while True:
-                for start in range(0, len(wanted), CHUNK):
-                    for record in self._fetch(wanted[start : start + CHUNK]):
-                        if record.task_id in pending:
-                            del pending[record.task_id]
-                            yield record
-                if not pending:
-                    return
-                rest = look if deadline is None else min(look, deadline - time.monotonic())
-                heard = bell.wait(rest)
-                if heard:
-                    wanted = _named(heard, pending)
-                    continue
-                if deadline is not None and time.monotonic() >= deadline:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with closing(self.subscribe()) as subscription:
+            subscription.add(list(pending))
+            while pending:
+                rest = LAST_LOOK if deadline is None else deadline - time.monotonic()
+                for record in subscription.receive(rest):
+                    del pending[record.task_id]
+                    yield record
+                if pending and deadline is not None and time.monotonic() >= deadline:
                     raise TimeoutError(f"{len(pending)} of {len(set(task_ids))} results were not ready in time")
-                version = self._version()
-                if version != seen:
-                    seen, wanted, look = version, list(pending), FIRST_LOOK
-                else:
-                    wanted, look = (), min(look * 2, LAST_LOOK)
-        finally:
-            self._give_bell(bell)
 
-    def _version(self) -> int:
-        return self._database.read(lambda session: data_version(session.open()))
+    def subscribe(self) -> ResultSubscription:
+        """Open a subscription; see :meth:`tq_core.contracts.backend.Backend.subscribe`."""
+        bell = self._take_bell()
+        return DatabaseResultSubscription(bell, lambda: self._give_bell(bell), self._ready_among, _named, self._version)
+
+    def _ready_among(self, task_ids: Sequence[str]) -> list[ResultRecord]:
+        chunks = (task_ids[start : start + CHUNK] for start in range(0, len(task_ids), CHUNK))
+        return [record for chunk in chunks for record in self._fetch(chunk)]
+
+    def _version(self) -> int | None:
+        return self._database.read(self._version_of)
 
     def _take_bell(self) -> Bell:
         if self._pid != os.getpid():
@@ -112,7 +119,7 @@ class Watchers:
 
 
 def _named(heard: Sequence[bytes], pending: dict[str, None]) -> Sequence[str]:
-    if len(heard) >= MANY_RINGS or b"*" in heard:
+    if len(heard) >= MANY_RINGS or LOOK in heard:
         return list(pending)
     ids = b"\n".join(heard).decode("utf-8", "surrogatepass").split("\n")
     return [task_id for task_id in dict.fromkeys(ids) if task_id in pending]

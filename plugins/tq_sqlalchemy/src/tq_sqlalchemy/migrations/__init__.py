@@ -1,8 +1,8 @@
 """Versions of the tables: made new in their newest form, or brought there step by step.
 
-A *component* (``queues``, ``coordination``) has a version of its own, because a database may hold only one of
-them. To change tables, change ``models.py``, raise the version here and add the step that turns the old form
-into the new.
+A *component* (``queues``, ``coordination``, ``publishers``) has a version of its own, because a database may hold
+only some of them. To change tables, change ``models.py``, raise the version here and add the step that turns the old
+form into the new.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from tq_core.errors import ImproperlyConfigured
 
 #: Newest version of each component.
-VERSIONS: Mapping[str, int] = {"queues": 1, "coordination": 1}
+VERSIONS: Mapping[str, int] = {"queues": 1, "coordination": 1, "publishers": 1}
 
 #: What leads from the version before to the version named.
 STEPS: Mapping[tuple[str, int], Callable[[sa.Connection], None]] = {}
@@ -50,6 +50,9 @@ def migrate(connection: sa.Connection, component: str, tables: sa.MetaData, plac
     ).scalar()
     if found is None:
         tables.create_all(connection, checkfirst=True)
+        # Where DDL is not transactional, somebody may have been cut off between a table and its indexes.
+        for index in [index for table in tables.tables.values() for index in table.indexes]:
+            index.create(connection, checkfirst=True)
         connection.execute(sa.insert(schema_version).values(component=component, version=newest))
         return
     if found > newest:

@@ -11,8 +11,11 @@ import sqlalchemy as sa
 
 from tq_core.errors import ImproperlyConfigured
 
-#: What the driver raises: its own tree, and what Python raises for a value that no column can take.
-ERRORS = (sqlite3.Error, UnicodeError, OverflowError)
+#: What Python and the driver raise for a value that no column, or no rule of the table, can take.
+VALUE_ERRORS = (UnicodeError, OverflowError, sqlite3.DataError, sqlite3.IntegrityError)
+
+#: What the driver raises.
+ERRORS = (sqlite3.Error, *VALUE_ERRORS)
 
 #: RETURNING came with 3.35.
 OLDEST = (3, 35, 0)

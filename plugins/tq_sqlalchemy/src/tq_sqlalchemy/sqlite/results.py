@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+
+from tq_sqlalchemy.database import Session
+from tq_sqlalchemy.dialect import ResultVerbs
 from tq_sqlalchemy.sqlite.messages import pieces
 
 LARGEST_STORE = 64
 
 
-class ResultStatements:
-    """Statements for one result table.
+class SQLiteResults(ResultVerbs):
+    """The verbs on one result table."""
 
-    Args:
-        table: its name, quoted.
-        columns: the columns to write and read, ``task_id`` and ``status`` first.
-    """
+    rows_at_once: ClassVar[int] = 1
 
-    def __init__(self, table: str, columns: Sequence[str]) -> None:
+    def __init__(self, results: sa.Table, columns: Sequence[str]) -> None:
+        table = sqlite.dialect().identifier_preparer.format_table(results)
         listed = ", ".join(columns)
         self._head = f"INSERT INTO {table} ({listed}) VALUES "
         self._row = f"({', '.join('?' * len(columns))})"
@@ -42,8 +45,8 @@ class ResultStatements:
     def _make_insert(self, rows: int) -> str:
         return self._head + ", ".join([self._row] * rows) + self._tail
 
-    def store(self, raw: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Write rows; of two with one id the later wins, except over a success."""
+    def store(self, session: Session, rows: Sequence[tuple[Any, ...]], rings: Sequence[bytes]) -> None:
+        raw: sqlite3.Connection = session.raw
         if len(rows) == 1:
             raw.execute(self._insert(1), rows[0])
             return
@@ -55,14 +58,13 @@ class ResultStatements:
             raw.execute(self._insert(size), values)
             start += size
 
-    def fetch(self, raw: sqlite3.Connection, ids: Iterable[str], *, ready: bool) -> list[tuple[Any, ...]]:
-        """Return the rows of ``ids`` there are, or only those in a ready state."""
+    def fetch(self, session: Session, ids: Sequence[str], *, ready: bool) -> list[tuple[Any, ...]]:
+        raw: sqlite3.Connection = session.raw
         return raw.execute(self._ready if ready else self._fetch, (json.dumps(list(ids)),)).fetchall()
 
-    def forget(self, raw: sqlite3.Connection, ids: Iterable[str]) -> None:
-        """Delete the rows of ``ids``."""
-        raw.execute(self._forget, (json.dumps(list(ids)),))
+    def forget(self, session: Session, ids: Sequence[str]) -> None:
+        session.raw.execute(self._forget, (json.dumps(list(ids)),))
 
-    def expire(self, raw: sqlite3.Connection, before: str, limit: int) -> int:
-        """Delete up to ``limit`` rows older than ``before``; return how many."""
+    def expire(self, session: Session, before: str, limit: int) -> int:
+        raw: sqlite3.Connection = session.raw
         return raw.execute(self._expire, (before, limit)).rowcount

@@ -14,17 +14,18 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from weakref import WeakSet, WeakValueDictionary
 
 import sqlalchemy as sa
 
 from tq_core.errors import TQError
-from tq_sqlalchemy.address import Address
-from tq_sqlalchemy.sqlite.connection import ERRORS, explain, is_busy, make_engine, open_connection
+from tq_sqlalchemy.database import USUAL, Database, Session, Terms
+from tq_sqlalchemy.sqlite.clock import machine_time
+from tq_sqlalchemy.sqlite.connection import ERRORS, VALUE_ERRORS, explain, is_busy, make_engine, open_connection
 
 T = TypeVar("T")
 
@@ -45,45 +46,57 @@ class WriteTurn:
 
 # What is one per process by nature: forks and the writers of a file concern every object of the process.
 _TURNS: WeakValueDictionary[tuple[int, str], WriteTurn] = WeakValueDictionary()
-_SESSIONS: WeakSet[Session] = WeakSet()
+_SESSIONS: WeakSet[FileSession] = WeakSet()
 _GUARD = threading.Lock()
 _INHERITED: list[object] = []
 
 
-class Session:
-    """One thread's connection. ``raw`` is SQLite's, in autocommit mode."""
-
-    __slots__ = ("__weakref__", "_statements", "engine", "in_use", "raw")
+class FileSession(Session):
+    """One thread's connection, in autocommit mode."""
 
     def __init__(self, engine: sa.Engine, statements: dict[Any, tuple[str, tuple[str, ...], dict[str, Any]]]) -> None:
         self.engine = engine
-        self.raw: sqlite3.Connection | None = None
         self.in_use = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
         self._statements = statements
 
-    def open(self) -> sqlite3.Connection:
-        """Return the connection, opened if it is not."""
-        if self.raw is None:
-            self.raw = open_connection(self.engine)
-        return self.raw
+    @property
+    def raw(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = open_connection(self.engine)
+        return self._connection
 
-    def run(self, statement: sa.Executable, **parameters: Any) -> sqlite3.Cursor:
-        """Execute a Core statement, compiled once; values go to the driver as they are."""
+    def _compiled(self, statement: sa.Executable) -> tuple[str, tuple[str, ...], dict[str, Any]]:
         found = self._statements.get(statement)
         if found is None:
             compiled = statement.compile(dialect=self.engine.dialect)  # type: ignore[attr-defined]  # every Executable has it
             found = (str(compiled), tuple(compiled.positiontup), dict(compiled.params))
             self._statements[statement] = found
-        sql, names, values = found
+        return found
+
+    def run(self, statement: sa.Executable, **parameters: Any) -> sqlite3.Cursor:
+        sql, names, values = self._compiled(statement)
         if parameters:
             values = values | parameters
-        return self.open().execute(sql, [values[name] for name in names])
+        return self.raw.execute(sql, [values[name] for name in names])
+
+    def run_many(self, statement: sa.Executable, rows: Sequence[Mapping[str, Any]]) -> int:
+        if not rows:
+            return 0
+        sql, names, values = self._compiled(statement)
+        return self.raw.executemany(sql, [[{**values, **row}[name] for name in names] for row in rows]).rowcount
+
+    def insert(self, statement: sa.Insert, **parameters: Any) -> int:
+        return cast(int, self.run(statement, **parameters).lastrowid)
+
+    def now(self) -> float:
+        return machine_time()
 
     def close(self) -> None:
         """Close the connection; the next use opens another."""
-        raw, self.raw = self.raw, None
-        if raw is not None:
-            raw.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 class _Process:
@@ -94,7 +107,7 @@ class _Process:
     def __init__(self, path: str) -> None:
         self.pid = os.getpid()
         self.local = threading.local()
-        self.sessions: WeakSet[Session] = WeakSet()
+        self.sessions: WeakSet[FileSession] = WeakSet()
         self.prepared = False
         self.identity: tuple[int, int] | None = None
         self.looked_at = 0.0
@@ -106,12 +119,13 @@ class _Process:
         self.turn = turn
 
 
-class Database:
+class FileDatabase(Database):
     """A database file, used from any thread of any process.
 
     Args:
-        address: which one.
+        url: which one, with an absolute path.
         unavailable: the error to raise when it cannot be used.
+        failure: the error to raise when a value cannot be stored.
         busy_timeout: seconds a call may wait for other writers.
         engine_options: passed to ``create_engine``.
         engine_callback: called once with the engine (``database_engine_callback``).
@@ -120,52 +134,45 @@ class Database:
 
     def __init__(
         self,
-        address: Address,
+        url: sa.URL,
         *,
         unavailable: type[TQError],
+        failure: type[TQError],
         busy_timeout: float,
         engine_options: Mapping[str, Any],
         engine_callback: Callable[[sa.Engine], object] | None = None,
         prepare: Callable[[sa.Connection], None],
     ) -> None:
-        self.address = address
+        self.path = Path(url.database or "")
         self.unavailable = unavailable
+        self.failure = failure
         self.busy_timeout = busy_timeout
-        self.engine = make_engine(address.url, engine_options)
+        self.engine = make_engine(url, engine_options)
         if engine_callback is not None:
             engine_callback(self.engine)
         self._prepare = prepare
         self._statements: dict[Any, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
-        self._process = _Process(str(address.path))
+        self._process = _Process(str(self.path))
 
     def read(self, work: Callable[[Session], T]) -> T:
-        """Run ``work`` without a transaction of its own. It may run again when it finds the file busy."""
         return self._run(work, False, False)
 
-    def once(self, work: Callable[[Session], T]) -> T:
-        """Run ``work``, which writes with a single statement; that statement is its transaction."""
-        return self._run(work, True, False)
+    def once(self, work: Callable[[Session], T], terms: Terms = USUAL) -> T:
+        return self._run(work, True, False, terms.patience)
 
-    def write(self, work: Callable[[Session], T]) -> T:
-        """Run ``work`` in one transaction: all of it happens or, when it raises, nothing.
-
-        Raises:
-            TQError: the ``unavailable`` error, after ``busy_timeout`` or at once where waiting is no help.
-        """
-        return self._run(work, True, True)
+    def write(self, work: Callable[[Session], T], terms: Terms = USUAL, *, guards: Sequence[str] = ()) -> T:
+        # One writes at a time anyway, and the answer of a file is never lost.
+        return self._run(work, True, True, terms.patience)
 
     def ready(self) -> None:
-        """Make sure the tables are there; costs nothing once they are."""
         if not self._process.prepared:
             self._session()
 
     def connect(self, patience: float) -> None:
-        """Make sure that the file can be used and its tables are there, within ``patience`` seconds."""
         session = self._session(patience)
-        self._insist(session, lambda own: own.open().execute("SELECT 1").fetchone(), False, False)
+        self._insist(session, lambda own: own.raw.execute("SELECT 1").fetchone(), False, False)
 
     def close(self) -> None:
-        """Close the connections this process opened."""
         process = self._process
         if process.pid != os.getpid():
             return
@@ -180,26 +187,26 @@ class Database:
                     session.in_use.release()
         self.engine.dispose()
 
-    def _session(self, patience: float | None = None) -> Session:
+    def _session(self, patience: float | None = None) -> FileSession:
         process = self._process
         if process.pid != os.getpid():
             # Closing the parent's connections here would drop the locks this process takes on the same file.
             _INHERITED.append(process)
             inherited = process
-            process = self._process = _Process(str(self.address.path))
+            process = self._process = _Process(str(self.path))
             process.prepared, process.identity = inherited.prepared, inherited.identity
         if process.identity is not None and time.monotonic() - process.looked_at >= LOOK_EVERY:
             self._look_at_file(process)
-        session: Session | None = getattr(process.local, "session", None)
+        session: FileSession | None = getattr(process.local, "session", None)
         if session is None:
-            session = Session(self.engine, self._statements)
+            session = FileSession(self.engine, self._statements)
             with _GUARD:
                 process.sessions.add(session)
                 _SESSIONS.add(session)
             process.local.session = session
         if not process.prepared:
             self._make_ready(session, patience)
-            process.identity = _identity(self.address.path)
+            process.identity = _identity(self.path)
             process.looked_at = time.monotonic()
             process.prepared = True
         return session
@@ -207,15 +214,17 @@ class Database:
     def _look_at_file(self, process: _Process) -> None:
         """Notice that the file was removed or replaced: open connections would go on with what nobody else sees."""
         process.looked_at = time.monotonic()
-        if _identity(self.address.path) == process.identity:
+        if _identity(self.path) == process.identity:
             return
-        logger.error("%s was removed or replaced; it is opened anew, with what it holds now", self.address)
+        logger.error(
+            "The SQLite database %s was removed or replaced; it is opened anew, with what it holds now", self.path
+        )
         process.identity = None
         process.prepared = False
         # Every thread gets a new session at its next call; the old ones are closed when nobody uses them any more.
         process.local = threading.local()
 
-    def _make_ready(self, session: Session, patience: float | None) -> None:
+    def _make_ready(self, session: FileSession, patience: float | None) -> None:
         def upgrade(_session: Session) -> None:
             with self.engine.connect() as connection:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -228,12 +237,12 @@ class Database:
 
         self._insist(session, upgrade, True, False, patience)
 
-    def _run(self, work: Callable[[Session], T], writes: bool, transaction: bool) -> T:
-        return self._insist(self._session(), work, writes, transaction)
+    def _run(self, work: Callable[[Session], T], writes: bool, transaction: bool, patience: float | None = None) -> T:
+        return self._insist(self._session(patience), work, writes, transaction, patience)
 
     def _insist(
         self,
-        session: Session,
+        session: FileSession,
         work: Callable[[Session], T],
         writes: bool,
         transaction: bool,
@@ -250,27 +259,30 @@ class Database:
                     with session.in_use, suppress(*ERRORS):
                         # The file may come back, or another take its place: the next use opens it anew.
                         session.close()
-                    raise self.unavailable(explain(cause, self.address.path)) from cause
+                    raised = self.failure if isinstance(cause, VALUE_ERRORS) else self.unavailable
+                    raise raised(explain(cause, self.path)) from cause
                 now = time.monotonic()
                 if deadline is None:
                     deadline = now + patience
                 elif now >= deadline:
                     raise self.unavailable(
-                        f"{self.address} was locked by another process for {patience:g} s; "
+                        f"The SQLite database {self.path} was locked by another process for {patience:g} s; "
                         "look for a program that keeps a transaction open"
                     ) from cause
             time.sleep(pause * (0.5 + random.random()))
             pause = min(pause * 2, 0.005)
 
-    def _attempt(self, session: Session, work: Callable[[Session], T], writes: bool, transaction: bool) -> T:
+    def _attempt(self, session: FileSession, work: Callable[[Session], T], writes: bool, transaction: bool) -> T:
         turn = self._process.turn.lock if writes else None
         if turn is not None and not turn.acquire(timeout=self.busy_timeout):
-            raise self.unavailable(f"{self.address} is being written by another thread for too long; try again")
+            raise self.unavailable(
+                f"The SQLite database {self.path} is being written by another thread for too long; try again"
+            )
         try:
             with session.in_use:
                 if not transaction:
                     return work(session)
-                raw = session.open()
+                raw = session.raw
                 raw.execute("BEGIN IMMEDIATE")
                 try:
                     result = work(session)
@@ -295,7 +307,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 # --- forks -----------------------------------------------------------------------------------------------
 
-_HALTED: list[Session] = []
+_HALTED: list[FileSession] = []
 
 
 def _before_fork() -> None:

@@ -1,0 +1,1 @@
+"""The PostgreSQL dialect, by psycopg 3."""
