@@ -1,0 +1,1 @@
+"""Every transport of kombu as a broker of tq."""
