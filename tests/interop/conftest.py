@@ -1,0 +1,95 @@
+"""The clients and workers of all sides, each started once and used by all tests of a place."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.interop.places import PLACES, Place
+from tests.interop.sides import SIDES, Driver, WorkerNode
+
+
+class Stage:
+    """Everything at one place. Workers share no queue: each has one of its own name.
+
+    Args:
+        place: where messages and results are.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._drivers: dict[str, Driver] = {}
+        self._workers: dict[str, WorkerNode] = {}
+        self._outcomes: dict[tuple[str, str], dict[str, Any]] = {}
+        self._directory = tempfile.TemporaryDirectory(prefix="tq-interop-")
+
+    def driver(self, side: str) -> Driver:
+        """Return the client of a side."""
+        if side not in self._drivers:
+            self._drivers[side] = Driver(side, self.place)
+        return self._drivers[side]
+
+    def worker(self, side: str) -> WorkerNode:
+        """Return the worker of a side; all are started together when the first is asked for."""
+        if not self._workers:
+            for each in SIDES:
+                self._workers[each] = WorkerNode(each, self.place, f"q-{each}", f"{each}@interop")
+        return self._workers[side].ready()
+
+    def outcome(self, producer: str, worker: str) -> dict[str, Any]:
+        """Return what came of the matrix between two sides, by feature and encoding; it is run once."""
+        if (producer, worker) not in self._outcomes:
+            node = self.worker(worker)
+            fifo = self.fifo(f"{producer}-{worker}")
+            self._outcomes[producer, worker] = self.driver(producer)("matrix", node.queue, node.name, fifo)
+        return self._outcomes[producer, worker]
+
+    def fifo(self, name: str) -> str:
+        """Make a named pipe and return its path."""
+        path = str(Path(self._directory.name) / name)
+        os.mkfifo(path)
+        return path
+
+    def close(self) -> None:
+        """End all processes."""
+        for driver in self._drivers.values():
+            driver.close()
+        for worker in self._workers.values():
+            worker.close()
+        self._directory.cleanup()
+
+
+@pytest.fixture(scope="session", params=list(PLACES))
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """Each place with everything on it."""
+    with PLACES[request.param]() as place:
+        stage = Stage(place)
+        yield stage
+        stage.close()
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> str:
+    """A named pipe."""
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    return str(path)
+
+
+@pytest.fixture
+def start(stage: Stage) -> Iterator[Callable[..., WorkerNode]]:
+    """Start workers of the test's own; they are killed afterwards."""
+    started: list[WorkerNode] = []
+
+    def starter(side: str, queue: str, name: str, **settings: Any) -> WorkerNode:
+        started.append(WorkerNode(side, stage.place, queue, name, **settings))
+        return started[-1].ready()
+
+    yield starter
+    for worker in started:
+        worker.close()
