@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import signal
 
-from tests.faults.site import Site, wait_until
+from tests.faults.case import Case
+from tests.faults.site import wait_until
 from tests.faults.verdict import Verdict
 
 
-def long_task(short: bool) -> Verdict:
+def long_task(case: Case) -> Verdict:
     """A task of many leases runs once, though two nodes compete for it."""
-    leases = 3 if short else 10
+    leases = 3 if case.short else 10
     verdict = Verdict("g", f"a task of {leases} leases", "runs once")
-    with Site(lease=1.0) as site:
+    with case.site(lease=1.0) as site:
         nodes = [site.node("-c", "1"), site.node("-c", "1")]
         results = [site.project.late.delay(0, leases * 1.0), site.project.early.delay(1, leases * 1.0)]
         verdict.require(site.finished(results, leases + 20), f"{dict(site.states(results))}")
@@ -27,10 +28,10 @@ def long_task(short: bool) -> Verdict:
     return verdict
 
 
-def frozen_runner(short: bool) -> Verdict:
+def frozen_runner(case: Case) -> Verdict:
     """A runner stopped for longer than its lease is fenced: its late acknowledgement is refused, and it goes on."""
     verdict = Verdict("g", "a runner frozen past its lease", "fenced; its ack refused and logged; goes on")
-    with Site(lease=1.0) as site:
+    with case.site(lease=1.0) as site:
         frozen = site.node("-c", "1")
         result = site.project.late.delay(0, 0.3)
         wait_until(lambda: site.count("start")["0"] == 1)

@@ -6,12 +6,16 @@ import time
 from tq_core import Celery
 from tq_core.canvas import chord, group
 
-app = Celery("project", broker=os.environ["FAULTS_URL"], backend=os.environ["FAULTS_URL"])
+URL = os.environ["FAULTS_URL"]
+app = Celery("project", broker=URL, backend=os.environ.get("FAULTS_RESULTS", URL))
 app.conf.imports = ["mischief"]
-if "FAULTS_DELIVERIES" in os.environ:
-    app.conf.task_max_deliveries = int(os.environ["FAULTS_DELIVERIES"])
-if "FAULTS_LEASE" in os.environ:
-    app.conf.lease_duration = float(os.environ["FAULTS_LEASE"])
+for variable, setting in {
+    "FAULTS_DELIVERIES": "task_max_deliveries",
+    "FAULTS_LEASE": "lease_duration",
+    "FAULTS_PUBLISH_TIMEOUT": "broker_publish_timeout",
+}.items():
+    if variable in os.environ:
+        setattr(app.conf, setting, float(os.environ[variable]))
 if "FAULTS_BUSY" in os.environ:
     app.conf.broker_transport_options = {"busy_timeout": float(os.environ["FAULTS_BUSY"])}
 

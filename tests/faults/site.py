@@ -18,6 +18,8 @@ from types import ModuleType
 
 #: Seconds after which waiting for something that must come is given up.
 PATIENCE = 60.0
+#: Seconds by which the result of a task that has ended is stored, on a machine that is busy.
+_UNSTORED = 0.1
 _FOLDER = Path(__file__).parent
 _ROOT = _FOLDER.parents[1]
 
@@ -93,22 +95,24 @@ class Node:
 
 
 class Site:
-    """A client, a database and nodes, alone in a temporary directory; a context manager.
+    """A client and nodes, alone in a temporary directory; a context manager.
 
     Args:
+        url: of broker and result backend.
+        client_url: where the client publishes, if it takes another way; it reads results directly all the same.
         settings: environment of the project: ``LEASE``, ``BUSY`` … without their prefix.
-        database: path of the SQLite file; one in the directory when None.
     """
 
-    def __init__(self, database: Path | None = None, **settings: object) -> None:
+    def __init__(self, url: str, client_url: str | None = None, **settings: object) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="tq-faults-"))
-        self.database = database or self.directory / "queue.db"
+        self.url = url
+        self._client_url = client_url or url
         self.ledger = self.directory / "ledger"
         self.nodes: list[Node] = []
         path = os.pathsep.join([str(_ROOT), str(_ROOT / "plugins/tq_sqlalchemy/src"), os.environ.get("PYTHONPATH", "")])
         self.env = {
             **os.environ,
-            "FAULTS_URL": f"sqlite:///{self.database}",
+            "FAULTS_URL": url,
             "FAULTS_LEDGER": str(self.ledger),
             "PYTHONPATH": path,
             "PYTHONUNBUFFERED": "1",
@@ -119,8 +123,10 @@ class Site:
     def _load(self) -> ModuleType:
         for name in ("project", "mischief"):
             shutil.copy(_FOLDER / f"{name}.py", self.directory / f"{name}.py")
-        old = {name: os.environ.get(name) for name in self.env if name.startswith("FAULTS_")}
-        os.environ.update({name: self.env[name] for name in old})
+        env = {name: value for name, value in self.env.items() if name.startswith("FAULTS_")}
+        env |= {"FAULTS_URL": self._client_url, "FAULTS_RESULTS": self.url}
+        old = {name: os.environ.get(name) for name in env}
+        os.environ.update(env)
         try:
             spec = importlib.util.spec_from_file_location("project", self.directory / "project.py")
             assert spec is not None
@@ -160,16 +166,34 @@ class Site:
     def entries(self) -> Iterator[tuple[str, str, int, float]]:
         """Yield what tasks noted: word, number, process id, time."""
         try:
-            lines = self.ledger.read_text().splitlines()
+            text = self.ledger.read_text()
         except FileNotFoundError:
             return
-        for line in lines:
+        # Whoever reads beside a writer may see the beginning of its line.
+        for line in text[: text.rfind("\n") + 1].splitlines():
             word, number, pid, moment = line.split()
             yield word, number, int(pid), float(moment)
 
     def count(self, word: str) -> Counter[str]:
         """Return how often each number was noted with ``word``."""
         return Counter(number for said, number, _, _ in self.entries() if said == word)
+
+    def needlessly_repeated(self, kills: Sequence[float]) -> set[str]:
+        """Return the numbers of tasks that ended twice though no kill came soon after they had ended first.
+
+        Args:
+            kills: when somebody was killed, Unix time. Between a task's own last line and the storing of its result
+                there is always a moment, and who dies in it leaves a task that has to run again.
+        """
+        ends: dict[str, list[float]] = {}
+        for word, number, _, moment in self.entries():
+            if word == "end":
+                ends.setdefault(number, []).append(moment)
+        return {
+            number
+            for number, moments in ends.items()
+            if len(moments) > 1 and not any(-0.01 <= kill - min(moments) <= _UNSTORED for kill in kills)
+        }
 
     def states(self, results: Sequence[object]) -> Counter[str]:
         """Return how many results are in which state."""
@@ -185,7 +209,17 @@ class Site:
             states = self.states(results)
             return sum(states[name] for name in ready) == len(results)
 
-        return wait_until(done, seconds, every=0.05)
+        # A few are soon looked up.
+        return wait_until(done, seconds, every=0.01 if len(results) < 20 else 0.05)
+
+
+def memory_of(pid: int, kind: str = "VmRSS") -> int:
+    """Return the resident memory of a process in KiB, or with ``VmHWM`` the most it ever was; 0 when it is gone."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith(f"{kind}:"):
+                return int(line.split()[1])
+    return 0
 
 
 def wait_until(condition: Callable[[], object], seconds: float = PATIENCE, every: float = 0.01) -> bool:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import signal
 import time
 
+from tests.faults.case import Case
 from tests.faults.site import Site, wait_until
 from tests.faults.verdict import Verdict
 
 
-def warm_shutdown(short: bool) -> Verdict:
+def warm_shutdown(case: Case) -> Verdict:
     """SIGTERM to every process at once: what runs ends, the rest is back in the queue."""
     verdict = Verdict("f", "SIGTERM to the group", "0 lost, exit = longest task + 1 s")
-    seconds = 1.0 if short else 3.0
-    with Site() as site:
+    seconds = 1.0 if case.short else 3.0
+    with case.site() as site:
         node = site.node("-c", "2")
         running = [site.project.early.delay(n, seconds) for n in range(2)]
         reserved = [site.project.late.delay(n) for n in range(2, 12)]
@@ -34,22 +35,22 @@ def warm_shutdown(short: bool) -> Verdict:
     return verdict
 
 
-def cold_shutdown(short: bool) -> Verdict:
+def cold_shutdown(case: Case) -> Verdict:
     """SIGQUIT: out at once; late tasks go back, early ones fail."""
-    return _cold("SIGQUIT", [signal.SIGQUIT], 0.0)
+    return _cold(case, "SIGQUIT", [signal.SIGQUIT], 0.0)
 
 
-def second_signal(short: bool) -> Verdict:
+def second_signal(case: Case) -> Verdict:
     """SIGTERM twice is SIGQUIT."""
-    return _cold("SIGTERM twice", [signal.SIGTERM, signal.SIGTERM], 0.3)
+    return _cold(case, "SIGTERM twice", [signal.SIGTERM, signal.SIGTERM], 0.3)
 
 
-def _cold(name: str, numbers: list[signal.Signals], pause: float) -> Verdict:
+def _cold(case: Case, name: str, numbers: list[signal.Signals], pause: float) -> Verdict:
     verdict = Verdict("f", f"{name} to the group", "exit within 2 s; late back in the queue, early FAILURE")
-    with Site() as site:
+    with case.site() as site:
         node = site.node("-c", "2")
         early = [site.project.early.delay(0, 300)]
-        late = [site.project.late.delay(1, 2.0)]
+        late = [site.project.late.delay(1, 1.5)]
         wait_until(lambda: len(site.count("start")) == 2)
         wait_until(lambda: False, 0.2)
         for number in numbers:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import resource
 from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
 
+from tests.faults.case import Case
 from tests.faults.site import Site, wait_until
 from tests.faults.verdict import Verdict
 
 _TARGET = "says what is wrong; goes on by itself, or ends with a non-zero code"
 
 
-def database_removed(short: bool) -> Verdict:
+def database_removed(case: Case) -> Verdict:
     """The database is deleted under a running worker; the client makes a new one."""
     verdict = Verdict("o", "database removed", _TARGET)
-    with Site(busy=1.0) as site:
+    with case.site(busy=1.0) as site:
         node = site.node("-c", "1")
         verdict.require(site.finished([site.project.good.delay(0)]), "not even the first task ran")
-        for name in ("queue.db", "queue.db-wal", "queue.db-shm"):
-            (site.directory / name).unlink(missing_ok=True)
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{_file(site)}{suffix}").unlink(missing_ok=True)
         site.project.app.close()
         site.project.app.forget_connections()
         # A worker without its file either ends or finds the new one.
@@ -30,10 +33,10 @@ def database_removed(short: bool) -> Verdict:
     return verdict
 
 
-def database_unwritable(short: bool) -> Verdict:
+def database_unwritable(case: Case) -> Verdict:
     """Nobody may write the file when the worker starts."""
     verdict = Verdict("o", "database unwritable at start", _TARGET)
-    with Site() as site:
+    with case.site() as site:
         folder = site.directory / "closed"
         folder.mkdir()
         (folder / "queue.db").write_bytes(b"this is no database" * 100)
@@ -47,17 +50,17 @@ def database_unwritable(short: bool) -> Verdict:
     return verdict
 
 
-def disk_full(short: bool) -> Verdict:
+def disk_full(case: Case) -> Verdict:
     """No file may grow any more: the worker says so, and goes on when there is room again."""
     verdict = Verdict("o", "disk full", _TARGET)
-    with Site(busy=1.0) as site:
+    with case.site(busy=1.0) as site:
         node = site.node("-c", "1")
         verdict.require(site.finished([site.project.good.delay(0)]), "not even the first task ran")
         result = site.project.early.delay(1, 1.0)
         wait_until(lambda: site.count("start")["1"] == 1)
         pids = [node.process.pid, *node.runners()]
         # The write-ahead log may not grow; the worker's own log, which is smaller, may.
-        size = (site.directory / "queue.db-wal").stat().st_size
+        size = Path(f"{_file(site)}-wal").stat().st_size
         for pid in pids:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
         said = wait_until(lambda: not node.alive or "disk" in node.text, 20)
@@ -70,6 +73,11 @@ def disk_full(short: bool) -> Verdict:
         verdict.sent = verdict.run = 3
         verdict.notes.append(f"the task is {next(iter(site.states([result])))}")
     return verdict
+
+
+def _file(site: Site) -> Path:
+    """Return the database file of a site on SQLite."""
+    return Path(urlsplit(site.url).path)
 
 
 def _lift(pid: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
@@ -19,6 +18,7 @@ class Verdict:
         broken: every promise that was not kept.
         slow: every promise of a time that was not kept; on a busy machine that may be the machine's fault.
         notes: what else is worth knowing.
+        broker: on which it was run.
     """
 
     fault: str
@@ -32,6 +32,7 @@ class Verdict:
     broken: list[str] = field(default_factory=list)
     slow: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    broker: str = ""
 
     @property
     def kept(self) -> bool:
@@ -61,7 +62,3 @@ class Verdict:
     def took(self, seconds: float) -> None:
         """Note a recovery; the longest counts."""
         self.recovery = max(seconds, self.recovery or 0.0)
-
-
-#: A scenario: takes True for its short form.
-Scenario = Callable[[bool], Verdict]

@@ -6,15 +6,16 @@ import random
 import time
 from datetime import datetime, timedelta, timezone
 
+from tests.faults.case import Case
 from tests.faults.site import Site, wait_until
 from tests.faults.verdict import Verdict
 
 
-def due_later(short: bool) -> Verdict:
+def due_later(case: Case) -> Verdict:
     """Tasks with an ETA are all received, then the worker is killed before they are due."""
-    count, delay = (300, 3.0) if short else (2000, 8.0)
+    count, delay = (300, 3.0) if case.short else (2000, 8.0)
     verdict = Verdict("j", f"{count} ETA tasks, worker killed", "each once, 0 early, within 15 s of due")
-    with Site() as site:
+    with case.site() as site:
         node = site.node("-c", "2")
         due = datetime.now(timezone.utc) + timedelta(seconds=delay)
         results = [site.project.early.apply_async((n,), eta=due) for n in range(count)]
@@ -35,21 +36,21 @@ def due_later(short: bool) -> Verdict:
     return verdict
 
 
-def chord(short: bool) -> Verdict:
+def chord(case: Case) -> Verdict:
     """A chord whose worker is killed half-way: its body runs once, with all values."""
-    return _chord(short, poison=False)
+    return _chord(case, poison=False)
 
 
-def poisoned_chord(short: bool) -> Verdict:
+def poisoned_chord(case: Case) -> Verdict:
     """The same with a member that kills its runner: the error callback runs once, the body never."""
-    return _chord(short, poison=True)
+    return _chord(case, poison=True)
 
 
-def _chord(short: bool, *, poison: bool) -> Verdict:
-    count = 40 if short else 200
+def _chord(case: Case, *, poison: bool) -> Verdict:
+    count = 40 if case.short else 200
     name = f"a chord of {count}{' with poison' if poison else ''}, worker killed"
     verdict = Verdict("k", name, "errback once" if poison else "body once, with every value")
-    with Site() as site:
+    with case.site(**case.quick) as site:
         project = site.project
         header = [project.late.s(n, 0.02) for n in range(count)]
         if poison:
