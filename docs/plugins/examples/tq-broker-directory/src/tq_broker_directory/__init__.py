@@ -1,0 +1,1 @@
+"""A broker for tq that keeps each message in a file."""

@@ -1,0 +1,1 @@
+"""CBOR for tq, written in plain Python."""
