@@ -24,7 +24,7 @@ endif
 .DELETE_ON_ERROR:
 # The checks of `make test` run in their order, also under `make -j`.
 .NOTPARALLEL:
-.PHONY: help venv dev demo test lint types imports unit coverage bench docs faults services format dist clean
+.PHONY: help venv dev demo test lint types imports unit coverage bench docs faults soak services format dist clean
 
 help:  ## list these words
 	@echo "make WORD [PYTHON=python3.12] [VENV=.venv-3.12] [ARGS=\"…\"]"
@@ -57,17 +57,23 @@ coverage: dev  ## every test, with line and branch coverage
 	@"$(PY)" -m pytest --cov --cov-report=term:skip-covered $(ARGS)
 
 bench: dev  ## measure (`make bench ARGS="…"`, or `make bench -- --late`)
-	@"$(PY)" tests/benchmarks/run.py $(BENCH_WORDS) $(ARGS)
+	@"$(PY)" -m tests.benchmarks $(BENCH_WORDS) $(ARGS)
 
 docs: dev  ## write the generated reference pages again and check every link
 	@mkdir -p docs/reference
 	@"$(PY)" -m tq_core.config.reference > docs/reference/configuration.md.new
 	@mv docs/reference/configuration.md.new docs/reference/configuration.md
 	@"$(PY)" -m tq_core.cli.reference
+	@"$(PY)" -m tq_kombu.reference docs/brokers-kombu.md
+	@"$(PY)" -m tests.faults.tables
+	@"$(PY)" -m tests.interop.tables
 	@"$(PY)" scripts/check_links.py
 
 faults: dev  ## inject faults and judge what became of the tasks (ARGS="--runs 10 --only a,b")
 	@"$(PY)" -m tests.faults $(ARGS)
+
+soak: dev  ## 100,000 tasks in a minute while a node is killed every 5 s
+	@"$(PY)" -m tests.faults --only n $(ARGS)
 
 services: dev  ## show which servers that tests can use are running
 	@"$(PY)" -m tests.services

@@ -54,8 +54,8 @@ SERVICES = {
     for service in (
         Service("redis", "TQ_TEST_REDIS_URL", "redis://127.0.0.1:6379/0"),
         Service("rabbitmq", "TQ_TEST_RABBITMQ_URL", "amqp://127.0.0.1:5672//"),
-        Service("postgres", "TQ_TEST_POSTGRES_URL", "postgresql://127.0.0.1:5432/postgres"),
-        Service("mariadb", "TQ_TEST_MARIADB_URL", "mysql://127.0.0.1:3306/test"),
+        Service("postgresql", "TQ_TEST_POSTGRESQL_URL", "postgresql://postgres@127.0.0.1:5432/postgres"),
+        Service("mariadb", "TQ_TEST_MARIADB_URL", "mysql://root@127.0.0.1:3306/test"),
     )
 }
 
@@ -65,7 +65,7 @@ def main() -> None:
     for service in SERVICES.values():
         host, port = service.address
         state = "answers" if service.answers() else f"no answer (set {service.variable} if it is elsewhere)"
-        print(f"{service.name:<9} {host}:{port:<6} {state}")
+        print(f"{service.name:<10} {host}:{port:<6} {state}")
 
 
 if __name__ == "__main__":

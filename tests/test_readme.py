@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shlex
@@ -131,5 +132,6 @@ def test_every_command_that_a_page_names_exists(page):
 def test_every_word_of_make_that_a_page_names_exists(page):
     targets = set(re.findall(r"^([a-z]+):", (CHECKOUT / "Makefile").read_text("utf-8"), re.MULTILINE))
     for typed in re.findall(r"(?:`|^\$ )make ([^`#\n]*)", page.read_text("utf-8"), re.MULTILINE):
-        named = {word for word in typed.partition(" --")[0].split() if re.fullmatch("[a-z]+", word)}
+        ours = itertools.takewhile(lambda word: word != "--", shlex.split(typed))
+        named = {word for word in ours if re.fullmatch("[a-z]+", word)}
         assert named <= targets, f"{page.name} names `make {typed}`"

@@ -45,7 +45,7 @@ def test_a_named_broker_that_does_not_answer_is_never_replaced(tmp_path):
 
 
 def test_a_broker_nobody_installed_says_what_to_install(tmp_path):
-    done = run(tmp_path, {"broker": "redis://localhost"})
+    done = run(tmp_path, {"broker": "beanstalk://localhost"})
     assert done.returncode != 0
-    assert "pip install tq-redis" in done.stderr
+    assert "pip install tq-beanstalk" in done.stderr
     assert not (tmp_path / "data").exists()

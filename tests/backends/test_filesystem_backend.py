@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from tq_core.backends.filesystem import FilesystemBackend
-from tq_core.contracts.backend import Backend, BackendRequest
+from tq_core.contracts.backend import BackendRequest
 from tq_core.errors import BackendError, BackendUnavailable, ImproperlyConfigured
 from tq_core.serializers.json import JSONSerializer
+from tq_core.testing.conformance.address import Address
 from tq_core.testing.conformance.backend import BackendConformance, record
 
 
@@ -24,16 +25,8 @@ def opened(where: Path | str, **settings: Any) -> FilesystemBackend:
 
 class TestFilesystemBackend(BackendConformance):
     @pytest.fixture
-    def backend(self, tmp_path: Path) -> Backend:
-        return opened(tmp_path)
-
-    @pytest.fixture
-    def other(self, tmp_path: Path) -> Backend:
-        return opened(tmp_path)
-
-    @pytest.fixture
-    def short_lived(self, tmp_path: Path) -> Backend:
-        return opened(tmp_path, result_expires=0.5)
+    def address(self, tmp_path: Path) -> Address:
+        return Address(tmp_path.as_uri())
 
 
 def test_a_result_is_one_file_with_celerys_name_and_document(tmp_path: Path) -> None:

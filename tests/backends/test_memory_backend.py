@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +12,9 @@ from tq_core.backends.memory import MemoryBackend
 from tq_core.contracts.backend import Backend, BackendRequest
 from tq_core.errors import ImproperlyConfigured
 from tq_core.serializers.json import JSONSerializer
+from tq_core.testing.conformance.address import Address
 from tq_core.testing.conformance.backend import BackendConformance, record
+from tq_core.testing.conformance.patience import Thread
 
 _names = itertools.count()
 
@@ -24,20 +26,12 @@ def opened(url: str, **settings: Any) -> MemoryBackend:
 
 class TestMemoryBackend(BackendConformance):
     @pytest.fixture
-    def url(self) -> str:
-        return f"memory://conformance-{next(_names)}"
+    def address(self) -> Address:
+        return Address(f"memory://conformance-{next(_names)}")
 
     @pytest.fixture
-    def backend(self, url: str) -> Backend:
-        return opened(url)
-
-    @pytest.fixture
-    def other(self, url: str) -> Backend:
-        return opened(url)
-
-    @pytest.fixture
-    def short_lived(self, url: str) -> Backend:
-        return opened(url, result_expires=timedelta(seconds=0.5))
+    def other(self, address: Address) -> Backend:
+        return address.backend()  # another backend of the same URL sees the same results
 
 
 def test_different_urls_do_not_share_results() -> None:
@@ -70,6 +64,23 @@ def test_expired_records_are_swept_while_storing() -> None:
     for _ in range(100):
         backend.store([record()])
     assert len(backend._open().records) <= 20
+
+
+def test_a_forgotten_watch_may_be_collected_while_results_are_stored() -> None:
+    backend = opened("memory://collected")
+    backend.store([record("ready")])
+
+    def collect_inside() -> None:
+        watching = backend.watch(["ready", "never"], timeout=None)
+        next(watching)
+        cycle: list[Any] = [watching]
+        cycle.append(cycle)
+        del watching, cycle
+        with backend._open().lock:  # as a collection in the middle of store() would find it
+            gc.collect()
+
+    Thread(collect_inside).result()
+    assert backend._open().watchers == {}
 
 
 def test_a_serializer_that_is_not_accepted_is_refused() -> None:

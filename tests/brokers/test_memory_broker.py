@@ -12,6 +12,7 @@ import pytest
 
 from tq_core.brokers.memory import MemoryBroker
 from tq_core.contracts.broker import Ack, Broker, BrokerRequest
+from tq_core.testing.conformance.address import Address
 from tq_core.testing.conformance.broker import BrokerConformance, ids, message
 from tq_core.testing.conformance.patience import PATIENCE, Thread, take
 
@@ -23,21 +24,13 @@ def opened(url: str, **settings: object) -> MemoryBroker:
 
 
 class TestMemoryBroker(BrokerConformance):
-    URL = "memory://conformance"
+    @pytest.fixture
+    def address(self) -> Address:
+        return Address(f"memory://conformance-{next(_names)}")
 
     @pytest.fixture
-    def url(self) -> str:
-        return f"memory://conformance-{next(_names)}"
-
-    @pytest.fixture
-    def broker(self, url: str) -> Iterator[Broker]:
-        broker = opened(url, lease_duration=self.LEASE)
-        yield broker
-        broker.close()
-
-    @pytest.fixture
-    def other(self, url: str) -> Iterator[Broker]:
-        broker = opened(url, lease_duration=self.LEASE)
+    def other(self, address: Address) -> Iterator[Broker]:
+        broker = address.broker(lease_duration=self.LEASE)  # another broker of the same URL sees the same queues
         yield broker
         broker.close()
 

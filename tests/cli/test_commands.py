@@ -94,6 +94,19 @@ def test_a_paused_queue_is_shown_until_it_is_resumed(tq):
     assert [row["paused"] for row in tq.json("-A", "proj", "queue", "list")] == [False]
 
 
+def test_waiting_messages_are_moved_to_another_queue(tq):
+    for number in range(3):
+        tq("-A", "proj", "call", "proj.add", "-a", f"[{number}, 0]")
+    done = tq("-A", "proj", "queue", "move", "celery", "spare", "--limit", "2")
+    assert done.stdout == "2 messages moved from celery to spare\n"
+    assert [row["args"] for row in tq.json("-A", "proj", "queue", "peek", "spare")] == ["[0, 0]", "[1, 0]"]
+    assert tq.json("-A", "proj", "queue", "move", "celery", "spare") == {
+        "source": "celery",
+        "target": "spare",
+        "moved": 1,
+    }
+
+
 def test_a_queue_is_purged_only_after_a_yes(tq):
     tq("-A", "proj", "call", "proj.add")
     refused = tq("-A", "proj", "queue", "purge", "celery", input="n\n")

@@ -1,4 +1,4 @@
-"""A virtual environment with tq and all sample distributions installed, as a user would have them."""
+"""A virtual environment with tq, the example plugins of the documentation and faulty samples, as a user has them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 
 SAMPLES = Path(__file__).parent / "samples"
 CHECKOUT = Path(__file__).parents[2]
+EXAMPLES = CHECKOUT / "docs" / "plugins" / "examples"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +25,14 @@ class Environment:
     python: Path
     cwd: Path
 
-    def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run Python with these arguments."""
+    def call(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Run Python with these arguments, in a directory of its own unless another is given."""
         return subprocess.run(
             [self.python, *arguments],
             capture_output=True,
             text=True,
             env=self._variables(),
-            cwd=self.cwd,
+            cwd=cwd or self.cwd,
             check=False,
         )
 
@@ -44,12 +45,12 @@ class Environment:
             text=True,
             env=self._variables(),
             cwd=self.cwd,
+            start_new_session=True,
         )
 
-    @staticmethod
-    def _variables() -> dict[str, str]:
+    def _variables(self) -> dict[str, str]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-        return {**clean, "PYTHONUNBUFFERED": "1"}
+        return {**clean, "PYTHONUNBUFFERED": "1", "HYPOTHESIS_STORAGE_DIRECTORY": str(self.cwd / ".hypothesis")}
 
     def run(self, program: str) -> Any:
         """Run a program and return the JSON it printed."""
@@ -60,6 +61,16 @@ class Environment:
     def plugins(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run ``tq plugins``."""
         return self.call("-m", "tq_core.cli.plugins", *arguments)
+
+    def pytest(self, project: Path) -> subprocess.CompletedProcess[str]:
+        """Run a project's own tests with its own configuration."""
+        return self.call("-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "pyproject.toml", cwd=project)
+
+    def install(self, *projects: Path) -> None:
+        """Install projects with what is here: no network is used."""
+        quietly = ("--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check")
+        done = self.call("-m", "pip", "install", *quietly, *map(str, projects))
+        assert done.returncode == 0, done.stderr
 
 
 #: What every program starts with; ``refusal`` calls something and tells which plugin error it raised.
@@ -90,17 +101,6 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     environment = Environment(python, root)
     purelib = environment.call("-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip()
     Path(purelib, "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    installed = environment.call(
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-index",
-        "--no-deps",
-        "--no-build-isolation",
-        "--disable-pip-version-check",
-        str(CHECKOUT),
-        *(str(sample) for sample in sorted(SAMPLES.iterdir()) if (sample / "pyproject.toml").exists()),
-    )
-    assert installed.returncode == 0, installed.stderr
+    projects = (project.parent for root in (EXAMPLES, SAMPLES) for project in sorted(root.glob("*/pyproject.toml")))
+    environment.install(CHECKOUT, *projects)
     return environment

@@ -12,35 +12,37 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(300)
 
+#: How the names of modules begin that are no part of tq.
+OTHERS = ("sample_", "tq_broker_", "tq_backend_", "tq_serializer_", "tq_pool_")
 OFF = 'PluginManager(disabled=["sample_Disabled"], prefer={"brokers.demo": "sample-demo-two"})'
 
 
 def test_each_kind_is_opened_by_its_name(environment: Environment) -> None:
     opened = environment.run(f"""
 manager = {OFF}
-broker = manager.open_broker("shelf://top", {{}}, "n")
-serializer = manager.open_serializer("rot13json")
-backend = manager.open_backend("shelf+oak://top", {{}}, serializer, {{serializer.content_type}}, "n")
-pool = manager.pool_class("inline")
-show([type(broker).__name__, type(backend).__name__, backend.url, pool.__name__,
-      serializer.dumps(["hello"]).decode(), serializer.loads(serializer.dumps(["hello"]))])
+broker = manager.open_broker("directory:///top", {{}}, "n")
+serializer = manager.open_serializer("cbor")
+backend = manager.open_backend("sqlite3:///top.db", {{}}, serializer, {{serializer.content_type}}, "n")
+pool = manager.pool_class("fresh")
+show([type(broker).__name__, type(backend).__name__, pool.__name__,
+      serializer.dumps(["hello"]).hex(), serializer.loads(serializer.dumps(["hello"]))])
 """)
-    assert opened == ["ShelfBroker", "ShelfBackend", "shelf+oak://top", "InlinePool", '["uryyb"]', ["hello"]]
+    assert opened == ["DirectoryBroker", "SQLiteBackend", "FreshThreadPool", "816568656c6c6f", ["hello"]]
 
 
 def test_opening_one_plugin_imports_no_other(environment: Environment) -> None:
     imported = environment.run(f"""
-{OFF}.open_broker("shelf://", {{}}, "n")
-show(sorted(name for name in sys.modules if name.startswith("sample_")))
+{OFF}.open_broker("directory:///top", {{}}, "n")
+show(sorted(name for name in sys.modules if name.startswith({OTHERS}) and "." not in name))
 """)
-    assert imported == ["sample_broker"]
+    assert imported == ["tq_broker_directory"]
 
 
 def test_using_only_built_ins_imports_no_plugin_and_no_stevedore(environment: Environment) -> None:
     imported = environment.run(f"""
 manager = {OFF}
 manager.open_broker("memory://", {{}}, "n")
-show(sorted(name for name in sys.modules if name.startswith(("sample_", "stevedore"))))
+show(sorted(name for name in sys.modules if name.startswith((*{OTHERS}, "stevedore"))))
 """)
     assert imported == []
 
@@ -136,7 +138,12 @@ def test_an_observer_that_raises_is_logged_under_its_name(environment: Environme
 def test_settings_of_all_plugins_are_merged_though_some_are_broken(environment: Environment) -> None:
     schema = environment.run(f"show({OFF}.settings_schema())")
     assert schema == {
-        "shelf_height": {"type": "integer", "minimum": 1, "default": 3},
+        "directory_poll_interval": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "default": 0.05,
+            "description": "Seconds between two looks at a directory that holds no message.",
+        },
         "journal_pages": {"type": "integer", "default": 100},
     }
 
@@ -159,10 +166,10 @@ def test_the_list_tells_every_state(environment: Environment) -> None:
     assert done.returncode == 0, done.stderr
     states = {(s["distribution"], s["name"]): s["state"] for s in json.loads(done.stdout)}
     assert {name: states[(name, offered)] for name, offered in NAMES.items()} == {
-        "sample-broker": "ok",
-        "sample-backend": "ok",
-        "sample-serializer": "ok",
-        "sample-pool": "ok",
+        "tq-broker-directory": "ok",
+        "tq-backend-sqlite3": "ok",
+        "tq-serializer-cbor": "ok",
+        "tq-pool-fresh": "ok",
         "sample-extension": "ok",
         "sample-demo-one": "conflict",
         "sample-demo-two": "conflict",
@@ -177,10 +184,10 @@ def test_the_list_tells_every_state(environment: Environment) -> None:
 
 
 NAMES = {
-    "sample-broker": "shelf",
-    "sample-backend": "shelf",
-    "sample-serializer": "rot13json",
-    "sample-pool": "inline",
+    "tq-broker-directory": "directory",
+    "tq-backend-sqlite3": "sqlite3",
+    "tq-serializer-cbor": "cbor",
+    "tq-pool-fresh": "fresh",
     "sample-extension": "journal",
     "sample-demo-one": "demo",
     "sample-demo-two": "demo",
@@ -196,7 +203,7 @@ NAMES = {
 def test_no_subcommand_lists_one_line_for_each_name(environment: Environment) -> None:
     done = environment.plugins()
     assert done.returncode == 0
-    assert "brokers\tshelf\tok\tsample-broker\t1.2\n" in done.stdout
+    assert "brokers\tdirectory\tok\ttq-broker-directory\t1.0\n" in done.stdout
 
 
 def test_check_fails_with_four_and_says_what_to_do(environment: Environment) -> None:
@@ -206,7 +213,9 @@ def test_check_fails_with_four_and_says_what_to_do(environment: Environment) -> 
     assert "pip install no-such-client-library" in done.stdout
 
 
-@pytest.mark.parametrize(("name", "code"), [("shelf", 0), ("sample-serializer", 0), ("raising://", 4), ("json", 0)])
+@pytest.mark.parametrize(
+    ("name", "code"), [("directory", 0), ("tq-serializer-cbor", 0), ("raising://", 4), ("json", 0)]
+)
 def test_one_plugin_can_be_checked(environment: Environment, name: str, code: int) -> None:
     assert environment.plugins("check", name).returncode == code
 
@@ -216,14 +225,25 @@ def test_a_preferred_distribution_ends_the_conflict(environment: Environment) ->
     assert environment.plugins("--prefer", "brokers.demo=sample-demo-two", "check", "demo").returncode == 0
 
 
+def test_of_two_that_offer_one_name_the_preferred_one_is_tried(environment: Environment) -> None:
+    tq_plugins = ("-m", "tq_core.cli.main", "plugins")
+    conflict = environment.call(*tq_plugins, "test", "demo")
+    assert conflict.returncode == 4
+    assert "sample-demo-one 1.2 and sample-demo-two 3.4" in conflict.stderr
+    preferred = ("--prefer", "brokers.demo=sample-demo-two", "test", "demo", "--contract", "broker")
+    done = environment.call(*tq_plugins, *preferred, "--only", "connection")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "kept" in done.stdout
+
+
 def test_show_tells_what_a_plugin_can_do(environment: Environment) -> None:
     (memory,) = json.loads(environment.plugins("show", "brokers.memory", "--json").stdout)
     assert memory["capabilities"]["due_time"] is True
     assert memory["capabilities"]["exchanges"] is False
-    assert "Keeps messages on a shelf." in environment.plugins("show", "shelf").stdout
+    assert "Keeps each message in a file" in environment.plugins("show", "directory").stdout
 
 
 def test_an_unknown_name_is_a_usage_error_with_the_nearest(environment: Environment) -> None:
-    done = environment.plugins("show", "shelv")
+    done = environment.plugins("show", "directry")
     assert done.returncode == 2
-    assert "did you mean 'shelf'?" in done.stderr
+    assert "did you mean 'directory'?" in done.stderr

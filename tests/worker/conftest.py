@@ -60,8 +60,8 @@ class Bell:
 class WorkerProcess:
     """One ``tq worker`` command."""
 
-    def __init__(self, directory: Path, env: dict[str, str], *options: str) -> None:
-        command = [sys.executable, "-m", "tq_core.cli.main", "-A", "project", "worker", "-l", "info", *options]
+    def __init__(self, directory: Path, env: dict[str, str], *options: str, application: str = "project") -> None:
+        command = [sys.executable, "-m", "tq_core.cli.main", "-A", application, "worker", "-l", "info", *options]
         self.process = subprocess.Popen(
             command,
             cwd=directory,
@@ -184,9 +184,15 @@ def env(tmp_path: Path, url: str, bell: Bell) -> dict[str, str]:
 
 
 @pytest.fixture
-def project(tmp_path: Path, env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def project_file() -> Path:
+    """The application of these tests; a test module may have another."""
+    return PROJECT
+
+
+@pytest.fixture
+def project(tmp_path: Path, env: dict[str, str], monkeypatch: pytest.MonkeyPatch, project_file: Path) -> Iterator[Any]:
     """The project's module, loaded in the test's own process as a client would."""
-    (tmp_path / "project.py").write_text(PROJECT.read_text())
+    (tmp_path / "project.py").write_text(project_file.read_text())
     for name in ("TEST_URL", "TEST_BELL", "TEST_GATE"):
         monkeypatch.setenv(name, env[name])
     spec = importlib.util.spec_from_file_location("project", tmp_path / "project.py")
@@ -204,8 +210,8 @@ def start_worker(tmp_path: Path, env: dict[str, str], project: Any) -> Iterator[
     """Start a worker with these options; whatever is left of it is killed at the end."""
     started: list[WorkerProcess] = []
 
-    def start(*options: str) -> WorkerProcess:
-        worker = WorkerProcess(tmp_path, env, *options)
+    def start(*options: str, application: str = "project") -> WorkerProcess:
+        worker = WorkerProcess(tmp_path, env, *options, application=application)
         started.append(worker)
         return worker
 

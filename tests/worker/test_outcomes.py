@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+
 import pytest
 
 from tq_core.errors import EncodeError, NotRegistered
@@ -115,3 +118,20 @@ def test_a_tracked_task_is_started_with_its_pid_and_host(worker, project, bell, 
     assert "@" in result.info["hostname"]
     open_gate()
     assert result.get(timeout=30) == "tracked"
+
+
+def test_a_result_that_the_store_refuses_in_every_form_buries_its_message(start_worker, project, tmp_path):
+    project.app.backend.connect(5)
+    with contextlib.closing(sqlite3.connect(tmp_path / "queue.db")) as database:
+        database.execute(
+            "CREATE TRIGGER picky BEFORE INSERT ON celery_taskmeta WHEN NEW.task_id = 'refused' "
+            "BEGIN SELECT RAISE(ABORT, 'this id is not welcome'); END"
+        )
+    start_worker("-c", "1").ready()
+    project.add.apply_async((1, 1), task_id="refused")
+    # One slot settles in order: after this result the message before it has its ending.
+    assert project.add.delay(2, 2).get(timeout=30) == 4
+    (letter,) = project.app.broker.dead_letters()
+    assert letter.message.id == "refused"
+    assert "its result cannot be stored" in letter.reason
+    assert "not welcome" in letter.reason

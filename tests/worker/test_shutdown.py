@@ -8,6 +8,7 @@ import signal
 import pytest
 
 from tq_core.errors import WorkerLostError
+from tq_core.testing.conformance.patience import until
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -18,6 +19,8 @@ def test_a_warm_shutdown_finishes_what_runs_and_gives_the_rest_back(start_worker
     waiting = project.add.delay(1, 1)
     worker.signal(number)
     worker.wait_for("Warm shutdown")
+    # Once it is given back, not before: a gate opened earlier would let the runner start it in the meantime.
+    until(lambda: project.app.broker.depth("celery").ready == 1)
     open_gate()
     assert running.get(timeout=30) == "running"
     assert worker.wait() == 0
