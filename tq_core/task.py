@@ -142,7 +142,7 @@ class Task:
             EncodeError: the arguments cannot be serialized.
             PublishError: the broker did not take the message within ``broker_publish_timeout``.
         """
-        return self._bound_app().send(
+        return self._bound_app().sender.send(
             self, args, kwargs, task_id, _given(options, link=link, link_error=link_error, shadow=shadow)
         )
 
@@ -166,7 +166,7 @@ class Task:
         What many coroutines send at the same time travels in few batches. Cancelling the wait does not take the
         call back.
         """
-        return await self._bound_app().asend(
+        return await self._bound_app().sender.asend(
             self, args, kwargs, task_id, _given(options, link=link, link_error=link_error, shadow=shadow)
         )
 
@@ -290,7 +290,7 @@ class Task:
         retry = Retry(exc=exc, when=eta if eta is not None else delay, is_eager=request.is_eager, sig=next_run)
         if throw:
             raise retry from exc
-        self._bound_app().send_retry(retry, request)
+        self._bound_app().sender.send_retry(retry, request)
         return retry
 
     def signature_from_request(
