@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +97,14 @@ class TaskFactory:
 
     def add(self, task: Task) -> None:
         """Add a task, annotated once the settings are final."""
+        if hasattr(type(task), "execute"):
+            warnings.warn(
+                f"{type(task).__name__}.execute() is never called: tasks do not hand themselves to the pool. Let "
+                "__call__(), before_start() or a custom pool do what it does",
+                DeprecationWarning,
+                stacklevel=5,
+            )
+        task.on_bound(self._app)
         if self._app.finalized:
             annotate(task, self._app.conf.task_annotations)
         self._registry.register(task)

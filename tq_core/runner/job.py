@@ -115,6 +115,7 @@ def request_of(job: Job, hostname: str, *, loglevel: int | None = None, logfile:
         "root_id": message.root_id,
         "parent_id": message.parent_id,
         "headers": message.extra or None,
+        "serializer": envelope.content_type,
         "reply_to": envelope.reply_to,
         "correlation_id": message.id,
         "origin": message.origin,
@@ -130,4 +131,9 @@ def request_of(job: Job, hostname: str, *, loglevel: int | None = None, logfile:
         "logfile": logfile,
         "task_object": job.plan.task if job.plan is not None else None,
     }
+    if message.extra:
+        known = request.__dict__
+        for name, value in message.extra.items():
+            if name.isidentifier() and name not in known and not hasattr(Request, name):
+                known[name] = value
     return request
