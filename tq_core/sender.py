@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from tq_core import current
 from tq_core.producer import enclosing_run
+from tq_core.task import Task
 
 if TYPE_CHECKING:
     from tq_core.app import Celery
     from tq_core.message import Message
     from tq_core.request import Request
     from tq_core.results.async_result import AsyncResult
-    from tq_core.task import Task
 
 
 class Sender:
@@ -50,7 +50,7 @@ class Sender:
     ) -> AsyncResult:
         """Send a task by name, with the defaults of ``task`` where it is known here."""
         sent_id = self._app.producer.send(name, task, args or (), kwargs or {}, task_id, options)
-        return self._handle_of_sent(sent_id, name, options)
+        return self._handle_of_sent(sent_id, name, task, options)
 
     async def asend(
         self,
@@ -75,7 +75,7 @@ class Sender:
     ) -> AsyncResult:
         """As :meth:`send_named`; the running loop turns while the broker is waited for."""
         sent_id = await self._app.producer.asend(name, task, args or (), kwargs or {}, task_id, options)
-        return self._handle_of_sent(sent_id, name, options)
+        return self._handle_of_sent(sent_id, name, task, options)
 
     async def send_together(self, send: Callable[[], Any]) -> Any:
         """Call a function that sends, and publish what it has sent at once while the running loop turns.
@@ -128,8 +128,11 @@ class Sender:
 
         return AsyncResult
 
-    def _handle_of_sent(self, sent_id: str, name: str, options: Mapping[str, Any]) -> AsyncResult:
-        result = self._app.AsyncResult(sent_id, task_name=name)
+    def _handle_of_sent(self, sent_id: str, name: str, task: Task | None, options: Mapping[str, Any]) -> AsyncResult:
+        if task is None or type(task).AsyncResult is Task.AsyncResult:
+            result = self._app.AsyncResult(sent_id, task_name=name)
+        else:
+            result = task.AsyncResult(sent_id)
         parent = enclosing_run()
         if parent is not None and options.get("add_to_parent", True):
             parent.add_child(result)

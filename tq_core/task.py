@@ -57,6 +57,7 @@ class Task:
         autoretry_for: exceptions after which the task is retried by itself. dont_autoretry_for: except after these.
         retry_kwargs: arguments of that :meth:`retry`. retry_backoff: seconds before the first such retry, doubled with
             each further one up to ``retry_backoff_max``; True is one second. retry_jitter: wait a random part of that.
+        send_error_emails: send the admins a mail when a run fails. error_whitelist: except after these exceptions.
         typing: check the arguments against the signature when the task is called.
     """
 
@@ -90,6 +91,8 @@ class Task:
     acks_on_timeout: Any = FromSetting("task_acks_on_timeout")
     reject_on_worker_lost: Any = FromSetting("task_reject_on_worker_lost")
     track_started: Any = FromSetting("task_track_started")
+    send_error_emails: Any = FromSetting("task_send_error_emails")
+    error_whitelist: Sequence[Any] = ()
     serializer: Any = FromSetting("task_serializer")
     compression: Any = FromSetting("task_compression")
     priority: int | None = None
