@@ -24,3 +24,19 @@ def hold(word, gate):
     say(word, "held")
     wait_at(gate)
     return word
+
+
+@app.task
+def total(numbers):
+    return sum(numbers)
+
+
+@app.task
+def count_in(a_set):
+    assert isinstance(a_set, set)
+    return len(a_set)
+
+
+@app.task
+def tell(value, word):
+    say(word, value)
