@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.nodes import PATIENCE
-from tq_core import group, states
+from tq_core import chord, group, states
 from tq_core.canvas import subtask
 from tq_core.errors import MaxRetriesExceededError
 
@@ -320,3 +320,13 @@ def test_decorators_below_the_tasks_own_are_part_of_its_body(project):
 def test_a_countdown_is_waited_for(project):
     sent = time.time()
     assert answer(project.runs.look.apply_async(countdown=0.7))["now"] >= sent + 0.6
+
+
+def test_a_task_may_let_others_take_its_place(project, bell, word):
+    result = project.runs.replaced.apply_async((1,), link=project.basics.tell.s(word))
+    assert answer(result) == 12
+    assert bell.wait(word) == [["12"]]
+
+
+def test_a_task_may_add_to_the_chord_it_is_a_member_of(project):
+    assert answer(chord([project.runs.enlarge.s(1)], project.basics.total.s()).delay()) == 102

@@ -178,6 +178,7 @@ class MailServer:
             return list(self.mails)
 
     def close(self):
+        self._socket.shutdown(socket.SHUT_RDWR)  # or the thread that accepts would keep it listening
         self._socket.close()
 
 

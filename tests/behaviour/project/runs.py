@@ -4,6 +4,7 @@ import os
 import time
 
 from project.application import app
+from project.basics import add
 from project.signs import say, wait_at
 from tq_core import Task
 from tq_core.abortable import AbortableTask
@@ -292,3 +293,14 @@ def doubled(function):
 @doubled
 def wrapped(x, y):
     return x + y
+
+
+@app.task(bind=True)
+def replaced(self, number):
+    raise self.replace(add.s(number, 1) | add.s(10))
+
+
+@app.task(bind=True)
+def enlarge(self, number):
+    self.add_to_chord(add.s(number, 100))
+    return number
