@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from tq_core import Celery, Task, errors, states
@@ -51,6 +54,7 @@ class Base(OldTask):
 @pytest.fixture
 def app(request):
     with Celery("old", broker=f"memory://{request.node.name}", backend=f"memory://{request.node.name}") as app:
+        app.conf.accept_content = ["json", "yaml"]
         yield app
 
 
@@ -62,6 +66,31 @@ def test_a_task_needs_no_application(app):
         assert multiply.delay(4, 4).get(timeout=30) == 16
     assert multiply.serializer == "yaml"
     assert add(1, 1) == 2
+
+
+PROGRAM = """
+from tq_core.old_api import task
+
+@task
+def add(x, y):
+    return x + y
+
+if __name__ == "__main__":
+    import program
+    result = program.add.delay(4, 4)
+    print(result.backend.__class__.__module__, program.add.app.conf.task_default_queue)
+"""
+
+
+@pytest.mark.row("S060")
+def test_a_program_without_an_application_is_set_up_by_its_celeryconfig(tmp_path):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    (tmp_path / "celeryconfig.py").write_text(
+        "BROKER_URL = 'memory://'\nCELERY_RESULT_BACKEND = 'memory://'\nCELERY_DEFAULT_QUEUE = 'oldest'\n"
+    )
+    command = [sys.executable, "program.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.strip() == "tq_core.backends.memory oldest", done.stderr
 
 
 @pytest.mark.row("S069", "S070", "S071", "S073", "S074")

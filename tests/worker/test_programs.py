@@ -122,7 +122,7 @@ def test_a_worker_follows_settings_in_their_old_spelling(tmp_path, env, url):
         f"CELERY_BROKER_URL = {url!r}\nCELERY_RESULT_BACKEND = {url!r}\n"
         "CELERY_IMPORTS = ('more',)\nCELERY_CONCURRENCY = 3\n"
     )
-    worker = WorkerProcess(tmp_path, env, application="settled")
+    worker = WorkerProcess(tmp_path, {**env, "CELERY_CONFIG_MODULE": "celeryconfig"}, application="settled")
     try:
         worker.ready()
         children = Path(f"/proc/{worker.process.pid}/task/{worker.process.pid}/children").read_text().split()
@@ -189,7 +189,7 @@ def test_admins_get_a_mail_about_each_failure_that_is_not_expected(tmp_path, run
         "CELERY_SEND_TASK_ERROR_EMAILS = True\nADMINS = [('Ada', 'ada@example.org'), ('Bob', 'bob@example.org')]\n"
         f"SERVER_EMAIL = 'worker@example.org'\nEMAIL_HOST = '127.0.0.1'\nEMAIL_PORT = {server.port}\n"
     )
-    process = run("-c", "1")
+    process = run("-c", "1", CELERY_CONFIG_MODULE="celeryconfig")
     for name, args in [("fail", ["key"]), ("fail", ["lookup"]), ("quiet", []), ("fail", ["value"])]:
         result = client.send_task(name, args)
         result.get(timeout=PATIENCE, propagate=False)
