@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -39,6 +40,14 @@ class Bell:
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.said(word)) >= count, PATIENCE), self.heard
             return self.said(word)
+
+    def everything(self, word: str) -> list[list[str]]:
+        """Return what followed ``word`` each time it was said before this call, heard by now or not."""
+        mark = f"mark-{secrets.token_hex(8)}"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.sendto(mark.encode(), str(self.path))
+        self.wait(mark)
+        return self.said(word)
 
     def said(self, word: str) -> list[list[str]]:
         """Return what followed ``word`` each time it was said so far."""

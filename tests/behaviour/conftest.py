@@ -10,7 +10,7 @@ results of what it sends, and holds tasks back only with its own ``gate``.
 * ``site``: ``site.app``, ``site.pool``, ``site.place``, ``site.bell``, ``site.worker`` (None over memory; else
   ``.lines`` of its log and ``.wait_for(pattern)``), ``site.directory``.
 * ``bell``: ``project.signs.say(word, …)`` in a task is heard here: ``bell.wait(word, count)``. All tests of a site
-  share it, so words are made with ``word``.
+  share it, so words are made with ``word``. ``bell.everything(word)`` is what was said before: no less, no more.
 * ``word``: a word nobody else uses.
 * ``gate``: a task that calls ``project.signs.wait_at(str(gate.path))`` goes on after ``gate.open()``.
 * ``PATIENCE`` of :mod:`tests.nodes`: for ``get(timeout=PATIENCE)``.
@@ -22,24 +22,39 @@ A test that shows a numbered promise of the product says so: ``@pytest.mark.row(
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
 
-from tests.behaviour.places import PLACES
+from tests.behaviour.places import PLACES, Urls
 from tests.behaviour.site import Site, open_site
 from tests.nodes import Bell, Gate
 
 _SITES = [f"{place}-{pool}" for place, found in PLACES.items() for pool in found.pools]
 
 
+@pytest.fixture(scope="session")
+def _opened() -> Iterator[Callable[[str], Urls]]:
+    """Opens a place once for all of its pools, which follow one another: some servers are slow to make room."""
+    with ExitStack() as stack:
+
+        @functools.cache
+        def opened(name: str) -> Urls:
+            return stack.enter_context(PLACES[name].open())
+
+        yield opened
+
+
 @pytest.fixture(scope="session", params=_SITES)
-def _open_site(request: pytest.FixtureRequest, home: Any, require_service: Callable[[str], str]) -> Iterator[Site]:
+def _open_site(
+    request: pytest.FixtureRequest, home: Any, require_service: Callable[[str], str], _opened: Callable[[str], Urls]
+) -> Iterator[Site]:
     if sys.platform == "win32":
         pytest.skip("the worker is stopped by POSIX signals")
     name, _, pool = request.param.partition("-")
@@ -47,7 +62,7 @@ def _open_site(request: pytest.FixtureRequest, home: Any, require_service: Calla
     for service in place.services:
         require_service(service)
     try:
-        with open_site(request.param, place, pool) as site:
+        with open_site(request.param, place, pool, _opened(name)) as site:
             yield site
     except FileNotFoundError as error:  # the program of a private server
         if os.environ.get("CI"):

@@ -14,8 +14,10 @@ from tests.databases import own_database
 from tests.private_servers import private_redis, rabbitmqctl
 from tests.services import SERVICES
 
-#: URLs of a broker and a result backend that are empty, and gone when the block ends.
-Open = Callable[[], AbstractContextManager[tuple[str, str]]]
+#: URLs of a broker and of a result backend.
+Urls = tuple[str, str]
+#: Gives a broker and a result backend that are empty, and gone when the block ends.
+Open = Callable[[], AbstractContextManager[Urls]]
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,13 @@ class Place:
 
 
 @contextmanager
-def _memory() -> Iterator[tuple[str, str]]:
+def _memory() -> Iterator[Urls]:
     name = f"behaviour-{uuid.uuid4().hex[:12]}"
     yield f"memory://{name}", f"memory://{name}"
 
 
 @contextmanager
-def _sqlite() -> Iterator[tuple[str, str]]:
+def _sqlite() -> Iterator[Urls]:
     directory = tempfile.mkdtemp(prefix="tq-behaviour-")
     try:
         yield f"sqlite:///{directory}/queue.db", f"sqlite:///{directory}/queue.db"
@@ -51,19 +53,19 @@ def _sqlite() -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
-def _postgresql() -> Iterator[tuple[str, str]]:
+def _postgresql() -> Iterator[Urls]:
     with own_database("postgresql") as url:
         yield url, url
 
 
 @contextmanager
-def _redis() -> Iterator[tuple[str, str]]:
+def _redis() -> Iterator[Urls]:
     with private_redis() as server:
         yield server.url, server.url
 
 
 @contextmanager
-def _rabbitmq_with_redis() -> Iterator[tuple[str, str]]:
+def _rabbitmq_with_redis() -> Iterator[Urls]:
     with _virtual_host() as broker, private_redis() as server:
         yield broker, server.url
 
@@ -73,8 +75,8 @@ def _virtual_host() -> Iterator[str]:
     server = SERVICES["rabbitmq"]
     user = urlsplit(server.url).username or "guest"
     name = f"tq-behaviour-{uuid.uuid4().hex[:12]}"
-    rabbitmqctl("add_vhost", name)
     try:
+        rabbitmqctl("add_vhost", name)
         rabbitmqctl("set_permissions", "-p", name, user, ".*", ".*", ".*")
         yield urlsplit(server.url)._replace(path=f"/{name}").geturl()
     finally:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tests.behaviour.places import Place
+from tests.behaviour.places import Place, Urls
 from tests.nodes import Bell, WorkerProcess
 from tq_core import Celery, current
 from tq_core.testing.worker import start_worker
@@ -89,12 +89,12 @@ def _is_ours(name: str) -> bool:
 
 
 @contextmanager
-def open_site(name: str, place: Place, pool: str) -> Iterator[Site]:
-    """Open a place and run one worker there for as long as the block is entered."""
+def open_site(name: str, place: Place, pool: str, urls: Urls) -> Iterator[Site]:
+    """Run one worker at a place for as long as the block is entered."""
     directory = Path(tempfile.mkdtemp(prefix="tq-site-"))  # short: it holds sockets
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
-        broker, backend = stack.enter_context(place.open())
+        broker, backend = urls
         site = Site(name, place, pool, directory)
         site.bell = stack.enter_context(closing(Bell(directory / "bell")))
         env = {

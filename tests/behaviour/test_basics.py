@@ -109,10 +109,9 @@ def test_tasks_are_put_together(project):
 
 
 def test_callbacks_of_a_call_get_its_result_or_its_failure(project, bell, word):
-    tell = project.basics.tell.s(word)
-    project.basics.add.apply_async((2, 2), link=tell)
+    project.basics.add.apply_async((2, 2), link=project.basics.tell.s(word))
     assert bell.wait(word) == [["4"]]
-    failed = project.basics.fail.apply_async(("no",), link_error=tell)
+    failed = project.basics.fail.apply_async(("no",), link_error=project.basics.tell_failed.s(word=word))
     assert bell.wait(word, 2)[1] == [failed.id]
 
 

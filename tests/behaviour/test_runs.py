@@ -80,7 +80,7 @@ def test_a_task_sent_by_a_task_knows_its_parent_and_is_its_child(project, site):
 def test_a_retry_has_the_same_id_and_queue_and_what_follows_it_is_not_run(project, bell, word):
     result = project.runs.retry_until.apply_async((word, 2))
     assert answer(result) == 2
-    assert bell.said(word) == [["run", result.id, str(n), "celery"] for n in range(3)]
+    assert bell.everything(word) == [["run", result.id, str(n), "celery"] for n in range(3)]
 
 
 @pytest.mark.row("S079", "S129")
@@ -90,7 +90,7 @@ def test_at_the_limit_the_reason_is_the_failure(project, bell, word):
         answer(result)
     assert (raised.value.number, raised.value.reason) == (2, "not yet")
     assert result.state == states.FAILURE
-    assert len(bell.said(word)) == 3
+    assert len(bell.everything(word)) == 3
 
 
 @pytest.mark.row("S079", "S130", "S134")
@@ -103,7 +103,7 @@ def test_at_the_limit_without_a_reason_the_failure_is_max_retries_exceeded(proje
 def test_a_retry_need_not_raise(project, bell, word):
     project.runs.retry_quietly.delay(word)
     bell.wait(word, 2)
-    assert sorted(bell.said(word)) == [["after", "Retry"], ["second"]]
+    assert sorted(bell.everything(word)) == [["after", "Retry"], ["second"]]
 
 
 def test_a_retry_may_change_the_arguments(project):
@@ -125,7 +125,7 @@ def test_a_retry_waits_for_its_countdown_in_the_state_retry(project, bell, word)
     # Whatever is read before the second run is one of these two; a waiting client is not woken by either.
     assert result.state in {states.PENDING, states.RETRY}
     assert answer(result) == "done"
-    first, second = (float(said[1]) for said in bell.said(word))
+    first, second = (float(said[1]) for said in bell.everything(word))
     assert second - first >= 0.9
 
 
@@ -152,13 +152,13 @@ def test_autoretry_tries_again_and_then_fails_with_the_error_itself(project, bel
     with pytest.raises(Exception, match=r".") as raised:
         answer(project.runs.fail_by_itself.delay(word, kind))
     assert type(raised.value).__name__ == error
-    assert bell.said(word) == [[str(n)] for n in range(runs)]
+    assert bell.everything(word) == [[str(n)] for n in range(runs)]
 
 
 def test_autoretry_leaves_out_what_it_is_told_to(project, bell, word):
     with pytest.raises(OverflowError):
         answer(project.runs.fail_by_itself.delay(word, "over"))
-    assert bell.said(word) == [["0"]]
+    assert bell.everything(word) == [["0"]]
 
 
 def test_autoretry_backs_off(project):
@@ -250,8 +250,8 @@ def test_handlers_are_told_and_what_they_return_or_raise_changes_nothing(project
     result = project.runs.handled.apply_async((how,), {"word": word})
     value = result.get(timeout=PATIENCE, propagate=False)
     assert value == how if how != "fail" else type(value) is KeyError
-    assert [[what, *rest] for what, task_id, *rest in bell.said(word)] == told
-    assert {task_id for _, task_id, *_ in bell.said(word)} == {result.id}
+    assert [[what, *rest] for what, task_id, *rest in bell.everything(word)] == told
+    assert {task_id for _, task_id, *_ in bell.everything(word)} == {result.id}
 
 
 @pytest.mark.row("S071", "S072")

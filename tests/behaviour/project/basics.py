@@ -40,3 +40,8 @@ def count_in(a_set):
 @app.task
 def tell(value, word):
     say(word, value)
+
+
+@app.task
+def tell_failed(task_id, *, word):
+    say(word, task_id)
