@@ -254,7 +254,7 @@ class Signature(dict[str, Any]):
         self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
     ) -> Any:
         """As :meth:`apply_async`; the running loop turns while the broker is waited for."""
-        return await self.app.send_together(partial(self.apply_async, args, kwargs, **options))
+        return await self.app.sender.send_together(partial(self.apply_async, args, kwargs, **options))
 
     def _merge(
         self, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None, options: Mapping[str, Any]

@@ -86,6 +86,7 @@ def request_of(job: Job, hostname: str, *, loglevel: int | None = None, logfile:
     envelope = delivery.message
     assert message is not None
     assert envelope is not None
+    extra = message.extra
     request = Request()
     # Set as it is: keyword arguments would be copied twice, and this is done for every task.
     request.__dict__ = {
@@ -114,7 +115,8 @@ def request_of(job: Job, hostname: str, *, loglevel: int | None = None, logfile:
         "errbacks": message.errbacks,
         "root_id": message.root_id,
         "parent_id": message.parent_id,
-        "headers": message.extra or None,
+        "headers": extra or None,
+        "serializer": envelope.content_type,
         "reply_to": envelope.reply_to,
         "correlation_id": message.id,
         "origin": message.origin,
@@ -130,4 +132,9 @@ def request_of(job: Job, hostname: str, *, loglevel: int | None = None, logfile:
         "logfile": logfile,
         "task_object": job.plan.task if job.plan is not None else None,
     }
+    if extra:
+        known = request.__dict__
+        for name, value in extra.items():
+            if name.isidentifier() and name not in known and not hasattr(Request, name):
+                known[name] = value
     return request

@@ -217,7 +217,7 @@ class Settler:
 
     def _decide_retried(self, batch: Batch, job: Job, outcome: Retried) -> None:
         request = self._request(job)
-        batch.follow_ups += self._app.collect_retry(outcome.error, request)
+        batch.follow_ups += self._app.sender.collect_retry(outcome.error, request)
         if not _ignores_result(job):
             error = outcome.error.exc or outcome.error
             record = self._record(job, request, states.RETRY, describe_exception(error), outcome.traceback)
