@@ -49,6 +49,7 @@ class Batch:
         follow_ups: messages to send.
         endings: one for each job.
         chords: chords whose bodies are among the follow-ups.
+        undecided: jobs with outcomes of which nothing is in the other lists yet.
         stored, counted: how far writing has come, so that a retry after an error repeats nothing done.
     """
 
@@ -58,6 +59,7 @@ class Batch:
     follow_ups: list[Message] = field(default_factory=list)
     endings: list[Settlement] = field(default_factory=list)
     chords: list[str] = field(default_factory=list)
+    undecided: list[tuple[Job, Outcome]] = field(default_factory=list)
     stored: bool = False
     counted: bool = False
 
@@ -120,15 +122,7 @@ class Settler:
         """
         self.flush()
         self._date_done = now().isoformat()  # of all of the batch: it is written down at once
-        batch = Batch(endings=list(endings))
-        for job, outcome in ended:
-            mark = batch.mark()
-            try:
-                self._decide(batch, job, outcome)
-            except BaseException as error:  # a callback that cannot be sent makes its task fail, not the worker
-                batch.cut(mark)
-                self._decide_unsendable(batch, job, error)
-        self._pending = batch
+        self._pending = Batch(endings=list(endings), undecided=list(ended))
         self.flush()
 
     def flush(self) -> None:
@@ -140,6 +134,7 @@ class Settler:
         batch = self._pending
         if batch is None:
             return
+        self._decide_all(batch)
         if not batch.stored:
             self._store(batch)
             batch.stored = True
@@ -154,6 +149,21 @@ class Settler:
             for group_id in batch.chords:
                 self._backend.close_chord(group_id)
         self._pending = None
+
+    def _decide_all(self, batch: Batch) -> None:
+        while batch.undecided:
+            job, outcome = batch.undecided[0]
+            mark = batch.mark()
+            try:
+                self._decide(batch, job, outcome)
+            except BackendUnavailable:
+                # What follows cannot be read or counted just now; the task has ended all the same.
+                batch.cut(mark)
+                raise
+            except BaseException as error:  # a callback that cannot be sent makes its task fail, not the worker
+                batch.cut(mark)
+                self._decide_unsendable(batch, job, error)
+            del batch.undecided[0]
 
     # one job
 
