@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from tq_core import states
 from tq_core.canvas.chain import chain
 from tq_core.canvas.chord import chord
+from tq_core.canvas.graph import stored
 from tq_core.canvas.group import group
 from tq_core.canvas.signature import Signature, maybe_signature
 from tq_core.contracts.backend import ChordPart, ResultRecord
-from tq_core.errors import ChordError
+from tq_core.errors import ChordError, WorkflowLost
 from tq_core.protocol.exception import describe_exception, rebuild_exception
 from tq_core.request import Request
 from tq_core.timeutil import now
@@ -121,20 +122,28 @@ def _count(app: Celery, parts: Sequence[tuple[ChordPart, Signature]]) -> None:
 
 def _tasks_of(signature: Signature) -> Iterator[Signature]:
     """Yield the tasks of a canvas, with what follows them in their own chain."""
-    if isinstance(signature, chord):
-        for task in signature.tasks:
-            yield from _tasks_of(task)
-        yield from _tasks_of(signature.body)
-    elif isinstance(signature, chain):
-        for task in signature.unchain_tasks():
-            yield from _tasks_of(task)
-    elif isinstance(signature, group):
-        for task in signature.tasks:
-            yield from _tasks_of(task)
-    else:
-        yield signature
-    for task in reversed(signature.options.get("chain") or ()):
-        yield from _tasks_of(maybe_signature(task))
+    waiting = [signature]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, stored):
+            try:
+                part, added = part.found()
+            except WorkflowLost:
+                # Its tasks are not known any more, but what its result counts towards is.
+                part.options.update(part.counts)
+                yield part
+                continue
+            part.options["chain"] = [*(added.get("chain") or ()), *(part.options.get("chain") or ())]
+        # What comes next is last, as in a message.
+        waiting += [maybe_signature(task) for task in part.options.get("chain") or ()]
+        if isinstance(part, chord):
+            waiting += [part.body, *reversed(part.tasks)]
+        elif isinstance(part, chain):
+            waiting += reversed(part.unchain_tasks())
+        elif isinstance(part, group):
+            waiting += reversed(part.tasks)
+        else:
+            yield part
 
 
 def _request_of(task: Signature) -> Request:
