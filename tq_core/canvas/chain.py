@@ -226,7 +226,9 @@ def _unrolled(task: Signature) -> Signature | None:
     """Return a step as it is needed behind another: a group of one is its member, an empty one nothing."""
     if not isinstance(task, group) or len(task.tasks) > 1 or task.options.get("task_id") is not None:
         return task
-    alone = task.plain_tasks()
+    alone = task.plain_tasks()  # a group of one group has as many members as that
+    if len(alone) > 1:
+        return task
     return _unrolled(alone[0]) if alone else None
 
 
