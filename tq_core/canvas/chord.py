@@ -146,11 +146,14 @@ class chord(Signature):
             body.link(callback)
         for errback in _as_list(errbacks):
             body.link_error(errback)
+        in_header = _as_list(errbacks) if app.conf.task_allow_error_cb_on_chord_header else []
 
         common = {} if self.immutable else {**self.kwargs["kwargs"], **given}
         header = self._header_group().clone(sent_args, common, **merged)
         group_id = Place().name(header.options)
         header = group(header.plain_tasks(), app=self._app, task_id=group_id)
+        for errback in in_header:
+            header.link_error(errback)
         # A body that counts towards an outer chord stays in the outer group.
         in_group = place.group_id or (None if counts_towards(body).get("group_id") else group_id)
         body_result = body._freeze(place.moved(group_id=in_group, parent_id=None))

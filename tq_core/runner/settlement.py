@@ -194,13 +194,29 @@ class Settler:
         try:
             failed = Failed(error, format_exception(error), 0.0)
             narration.ended(job, failed)
+            batch.follow_ups += self._fail_rest(job, error, failed.traceback)
             self._record_failure(batch, job, states.FAILURE, error, failed.traceback)
             batch.endings.append(Ack(job.tag))
+        except BackendUnavailable:
+            batch.cut(mark)
+            raise
         except BaseException as hopeless:  # an error whose own text is user code that raises
             batch.cut(mark)
             reason = f"{type(error).__name__}, and then {type(hopeless).__name__} while it was written down"
             logger.error("Task %s[%s] could not be settled: %s", job.task_name, job.task_id, reason)
             batch.endings.append(Bury(job.tag, reason))
+
+    def _fail_rest(self, job: Job, error: BaseException, traceback: str) -> list[Message]:
+        """Return the messages that follow from the failure of a job that could not be settled as it ended."""
+        if job.message is None:
+            return []
+        try:
+            return self._follow_ups.after_failure(job, self._request(job), error, traceback)
+        except BackendUnavailable:
+            raise
+        except Exception as second:  # an errback that cannot be sent either; the failure is recorded all the same
+            logger.error("What follows the failure of %s[%s] is lost: %r", job.task_name, job.task_id, second)
+            return []
 
     def _decide_succeeded(self, batch: Batch, job: Job, outcome: Succeeded) -> None:
         request = self._request(job)
