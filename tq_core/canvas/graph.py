@@ -194,10 +194,10 @@ class stored(Signature):
         node = shelf.node(self.app, self.kwargs["graph"], self.kwargs["at"])
         if node is None:
             raise WorkflowLost(
-                f"What follows here is not in the result backend any more (graph {self.kwargs['graph']}): it was deleted, "
-                "or the work-flow took longer than result_expires"
+                f"What follows here is not in the result backend any more (graph {self.kwargs['graph']}): it was "
+                "deleted, or the work-flow took longer than result_expires"
             )
-        part = maybe_signature(node["sig"], self.app)
+        part = maybe_signature(node["sig"], self.app).clone()  # what is read once is read by all
         if node["next"] is not None:
             part = self._with_rest(part, node["next"])
         options = {name: list(value) if isinstance(value, list) else value for name, value in self.options.items()}
