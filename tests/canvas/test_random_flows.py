@@ -6,7 +6,7 @@ import importlib.util
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -94,17 +94,3 @@ def test_a_work_flow_survives_every_serializer(tree: Any) -> None:
         serializer = app.serializers.get(name)
         again = maybe_signature(serializer.loads(serializer.dumps(canvas)), app)
         assert json.dumps(again, sort_keys=True) == text, name
-
-
-@pytest.fixture
-def sent(running: Celery, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[int]]:
-    """Returns the lengths of the bodies of all messages so far."""
-    broker, lengths = running.broker, []
-    publish = broker.publish
-
-    def noting(messages: Any) -> Any:
-        lengths.extend(len(message.body) for message in messages)
-        return publish(messages)
-
-    monkeypatch.setattr(broker, "publish", noting)
-    return lambda: lengths
