@@ -43,6 +43,8 @@ _TASK_OPTIONS = (
 _PLAIN_OPTIONS = frozenset({"queue", "serializer"})
 _PLAIN_CALL = frozenset({"task_id", "group_id", "group_index", "root_id", "parent_id", "add_to_parent"})
 _SEQUENCES = frozenset({list, tuple})
+#: Options by which something waits for the call's end. A worker has to see such a call, also when it has expired.
+_FOLLOWING = ("chord", "chain", "link_error")
 
 
 class Producer:
@@ -268,6 +270,8 @@ class Producer:
             raise TypeError("task keyword arguments must be a mapping")
         due, eta = _when(options)
         expiration, expires = _expiry(options)
+        if expiration is not None and any(options.get(name) for name in _FOLLOWING):
+            expiration = None  # a broker that drops the message tells nothing to the chord or chain that waits
         root_id = options.get("root_id")
         parent_id = options.get("parent_id")
         priority = options.get("priority")
