@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tq_core import states
+from tq_core.canvas.errbacks import Claims
 from tq_core.contracts.backend import ChordPart, ResultRecord
 from tq_core.contracts.broker import Ack, Bury, Requeue, Settlement
 from tq_core.errors import BackendUnavailable, TaskRevokedError, TimeLimitExceeded
@@ -99,7 +100,8 @@ class Settler:
         self._settle = settle
         self._hostname = hostname
         self._claimant = claimant
-        self._follow_ups = FollowUps(app)
+        self._claims = Claims(claimant, _CHORD_LEASE)
+        self._follow_ups = FollowUps(app, self._claims)
         self._extended = bool(app.conf.result_extended)
         self._keep_errors = app.conf.task_store_errors_even_if_ignored
         self._date_done = ""
@@ -163,6 +165,7 @@ class Settler:
             except BaseException as error:  # a callback that cannot be sent makes its task fail, not the worker
                 batch.cut(mark)
                 self._decide_unsendable(batch, job, error)
+            batch.chords += self._claims.taken()
             del batch.undecided[0]
 
     # one job
@@ -370,12 +373,15 @@ class Settler:
         complete = self._backend.add_chord_parts(
             [part for part, _ in batch.parts], claimant=self._claimant, lease=_CHORD_LEASE
         )
+        follow_ups: list[Message] = []
         for group_id in complete:
             job = next(job for part, job in batch.parts if part.group_id == group_id)
             assert job.message is not None
             parts = self._backend.chord_parts(group_id)
-            batch.follow_ups += self._follow_ups.after_chord(self._request(job), job.message.chord, parts)
-            batch.chords.append(group_id)
+            follow_ups += self._follow_ups.after_chord(self._request(job), job.message.chord, parts)
+        # All at once: when the backend fails in between, all of it is made again.
+        batch.follow_ups += follow_ups
+        batch.chords += [*self._claims.taken(), *complete]
 
 
 def _ignores_result(job: Job) -> bool:
