@@ -270,8 +270,6 @@ class Producer:
             raise TypeError("task keyword arguments must be a mapping")
         due, eta = _when(options)
         expiration, expires = _expiry(options)
-        if expiration is not None and any(options.get(name) for name in _FOLLOWING):
-            expiration = None  # a broker that drops the message tells nothing to the chord or chain that waits
         root_id = options.get("root_id")
         parent_id = options.get("parent_id")
         priority = options.get("priority")
@@ -447,8 +445,14 @@ def _when(options: Mapping[str, Any]) -> tuple[float | None, str | None]:
 
 
 def _expiry(options: Mapping[str, Any]) -> tuple[float | None, str | None]:
-    """Return after how many seconds a call expires, and when, as the header's text."""
-    expires = options.get("expires")
+    """Return after how many seconds a broker may drop a call, and when it expires, as the header's text."""
+    seconds, moment = _lifetime(options.get("expires"))
+    if seconds is not None and any(options.get(name) for name in _FOLLOWING):
+        seconds = None  # a broker that drops the message says nothing to the chord or chain that waits
+    return seconds, moment
+
+
+def _lifetime(expires: Any) -> tuple[float | None, str | None]:
     if expires is None:
         return None, None
     if isinstance(expires, str):

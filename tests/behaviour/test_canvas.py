@@ -95,6 +95,13 @@ def test_an_errback_runs_once_where_a_member_is_revoked(flows, project, site, be
     assert heard_once(project, bell, word) == ["errback"]
 
 
+def test_an_errback_runs_once_where_a_body_cannot_be_sent(flows, project, bell, word):
+    body = flows.takes_nothing.s().on_error(flows.told.s(word=word))
+    with pytest.raises(TypeError):
+        chord([flows.add.s(1, 1), flows.add.s(2, 2)], body).delay().get(timeout=PATIENCE)
+    assert heard_once(project, bell, word) == ["errback"]
+
+
 @pytest.mark.parametrize(("kind", "value"), [("task", 101), ("chain", 12), ("group", [2, 3]), ("chord", 5)])
 def test_a_replaced_member_counts_by_what_took_its_place(kind, value, flows):
     result = chord([flows.replaced.s(1, kind), flows.add.s(1, 1)], flows.collect.s() | flows.collect.s()).delay()

@@ -66,3 +66,8 @@ def replaced(self, x, kind):
 def adds_to_chord(self, x):
     self.add_to_chord(add.si(x, 1000))
     return x
+
+
+@app.task
+def takes_nothing():
+    pass
