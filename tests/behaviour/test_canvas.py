@@ -56,6 +56,8 @@ FAILURES = {
     "several-fail": lambda f: [f.broken.s(), f.broken.s(), f.broken.s()],
     "fails-in-a-chain": lambda f: [f.broken.s() | f.add.s(1) | f.add.s(2), f.add.s(1, 1)],
     "fails-in-a-chord": lambda f: [chord([f.broken.s(), f.add.s(1, 1)], f.tsum.s()), f.add.s(1, 1)],
+    "rejects": lambda f: [f.rejects.s(), f.add.s(1, 1)],
+    "rejects-in-a-chain": lambda f: [f.rejects.s() | f.add.s(1) | f.add.s(2), f.add.s(1, 1)],
     "expired": lambda f: [f.add.s(1, 1).set(expires=-1), f.add.s(1, 1)],
     "unwritable-in-a-chain": lambda f: [f.unwritable.s() | f.add.s(1) | f.add.s(2), f.add.s(1, 1)],
 }

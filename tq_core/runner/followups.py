@@ -50,14 +50,23 @@ class FollowUps:
                 self._send(following, (value,), request, chain=list(rest) or None)
         return collected
 
-    def after_failure(self, job: Job, request: Request, error: BaseException, traceback: str | None) -> list[Message]:
+    def after_failure(
+        self,
+        job: Job,
+        request: Request,
+        error: BaseException,
+        traceback: str | None,
+        *,
+        with_errbacks: bool = True,
+    ) -> list[Message]:
         """Return the messages that follow from a failure: the errbacks, called with the failed task's id."""
         message = job.message
         assert message is not None
-        if not message.errbacks and not message.chain:
+        errbacks = message.errbacks if with_errbacks else None
+        if not errbacks and not message.chain:
             return []
         with self._sending_for(request) as collected:
-            for errback in message.errbacks or ():
+            for errback in errbacks or ():
                 send_errback(self._app, errback, request, error, traceback or "")
             for following in reversed(message.chain or ()):
                 # The rest of the chain will never run; a chord that waits for its last step must hear of it.

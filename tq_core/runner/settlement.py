@@ -16,7 +16,7 @@ from tq_core import states
 from tq_core.canvas.errbacks import Claims
 from tq_core.contracts.backend import ChordPart, ResultRecord
 from tq_core.contracts.broker import Ack, Bury, Requeue, Settlement
-from tq_core.errors import BackendUnavailable, TaskRevokedError, TimeLimitExceeded
+from tq_core.errors import BackendUnavailable, Reject, TaskRevokedError, TimeLimitExceeded
 from tq_core.exception_info import format_exception
 from tq_core.message import Message
 from tq_core.outcome import Buried, Failed, Ignored, Outcome, Rejected, Retried, Revoked, Succeeded
@@ -180,8 +180,10 @@ class Settler:
         elif isinstance(outcome, Ignored):
             batch.endings.append(Ack(job.tag))
         elif isinstance(outcome, Rejected):
-            ending = Requeue(job.tag) if outcome.requeue else Bury(job.tag, outcome.reason)
-            batch.endings.append(ending)
+            if outcome.requeue:
+                batch.endings.append(Requeue(job.tag))
+            else:
+                self._decide_rejected(batch, job, outcome)
         elif isinstance(outcome, Revoked):
             narration.ended(job, outcome)
             error = TaskRevokedError(outcome.reason)
@@ -243,6 +245,13 @@ class Settler:
             batch.endings.append(Bury(job.tag, f"failed: {narration.short(outcome.error, 1024)}", outcome.traceback))
         else:
             batch.endings.append(Ack(job.tag))
+
+    def _decide_rejected(self, batch: Batch, job: Job, outcome: Rejected) -> None:
+        """Bury the message; a rejected task has no state and no errbacks, but what waits for its value hears of it."""
+        error = Reject(outcome.reason)
+        batch.follow_ups += self._follow_ups.after_failure(job, self._request(job), error, None, with_errbacks=False)
+        self._add_part(batch, job, states.FAILURE, describe_exception(error))
+        batch.endings.append(Bury(job.tag, outcome.reason))
 
     def _decide_retried(self, batch: Batch, job: Job, outcome: Retried) -> None:
         request = self._request(job)

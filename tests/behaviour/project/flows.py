@@ -5,6 +5,7 @@ import os
 from project.application import app
 from project.signs import say, wait_at
 from tq_core import chain, chord, group
+from tq_core.errors import Reject
 
 
 @app.task
@@ -71,3 +72,8 @@ def adds_to_chord(self, x):
 @app.task
 def takes_nothing():
     pass
+
+
+@app.task
+def rejects(*args):
+    raise Reject("on purpose")
