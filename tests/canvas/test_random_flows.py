@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 from tests.nodes import PATIENCE
 from tests.private_servers import private_redis
@@ -68,6 +68,12 @@ def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @pytest.mark.parametrize("interop", ["celery-5.6", "none"])
 @_examples(30)
 @given(tree=flows.TREES)
+@example(  # a chord whose body is a chord, in a header that is sent by a worker
+    flows.Chord(
+        [flows.Call("a"), flows.Chord([flows.Call("b")], flows.Chord([flows.Call("c")], flows.Call("d")))],
+        flows.Call("e"),
+    )
+)
 def test_a_work_flow_of_any_shape_comes_to_what_it_says(running: Celery, interop: str, tree: Any) -> None:
     running.conf.interop = interop
     tree = flows.Chain([flows.Call("first"), tree, flows.Call("last")])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tq_core import states
 from tq_core.canvas.chain import chain
 from tq_core.canvas.chord import chord
-from tq_core.canvas.graph import stored
+from tq_core.canvas.graph import counts_towards, stored
 from tq_core.canvas.group import group
 from tq_core.canvas.signature import Signature, maybe_signature
 from tq_core.contracts.backend import ChordPart, ResultRecord
@@ -164,7 +164,7 @@ def _tasks_of(signature: Signature) -> Iterator[Signature]:
                 part, added = part.found()
             except WorkflowLost:
                 # Its tasks are not known any more, but what its result counts towards is.
-                part.options.update(part.counts)
+                part.options.update(counts_towards(part))
                 yield part
                 continue
             part.options["chain"] = [*(added.get("chain") or ()), *(part.options.get("chain") or ())]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: A call with more arguments than this, or with a longer text among them, is not small.
 _FEW, _SHORT = 8, 200
+#: Options that say which chord a result counts towards.
+_COUNTING = ("group_id", "group_index", "chord")
 _SCALARS = (str, int, float, bool, type(None))
 _open: ContextVar[Graph | None] = ContextVar("tq_graph", default=None)
 
@@ -178,12 +180,6 @@ class stored(Signature):
         width: int = self.kwargs["width"]
         return width
 
-    @property
-    def counts(self) -> dict[str, Any]:
-        """``group_id``, ``group_index`` and ``chord`` of its result; empty where it counts towards none."""
-        found: dict[str, Any] = self.kwargs["counts"]
-        return found
-
     def found(self) -> tuple[Any, dict[str, Any]]:
         """Return the part, with what was linked to the reference, and the options that are to be added.
 
@@ -260,11 +256,9 @@ def counts_towards(part: Any) -> dict[str, Any]:
     """Return ``group_id``, ``group_index`` and ``chord`` of the result of a frozen canvas, as far as it has them."""
     while part.kind in ("chain", "chord"):
         part = part.tasks[-1] if part.kind == "chain" else part.body
-    if part.kind == "stored":
-        found: dict[str, Any] = part.counts
-        return found
-    names = ("group_id", "group_index", "chord")
-    return {name: part.options[name] for name in names if part.options.get(name) is not None}
+    own = {name: part.options[name] for name in _COUNTING if part.options.get(name) is not None}
+    # What was said of a reference after it was made comes on top.
+    return {**part.kwargs["counts"], **own} if part.kind == "stored" else own
 
 
 def _result_id(part: Any) -> str | None:

@@ -24,7 +24,7 @@ class Caller:
         self._busy = False
 
     def call_soon_threadsafe(self, function: Callable[..., object], *args: Any) -> None:
-        """Call a function soon; its errors are logged."""
+        """Call a function soon; it must not raise."""
         with self._lock:
             self._calls.append((function, args))
             if self._busy:
@@ -39,10 +39,7 @@ class Caller:
                     self._busy = False
                     return
                 function, args = self._calls.popleft()
-            try:
-                function(*args)
-            except Exception:  # one broken callback must not keep the others from being called
-                logger.exception("A callback of a result raised")
+            function(*args)
 
 
 class Notice:
@@ -70,8 +67,12 @@ class Notice:
         """Be told of a record."""
         for result in self._awaited.pop(record.task_id, ()):
             result.keep(record)
-        if not self._awaited:
+        if self._awaited:
+            return
+        try:
             self._call()
+        except Exception:  # one broken callback must not keep the others from being called
+            logger.exception("A callback of a result raised")
 
     def fail(self, error: BaseException) -> None:
         """Be told that no more will come."""
