@@ -26,7 +26,7 @@ def collect(values, word=None):
 
 
 @app.task
-def told(failed_id, word=None):
+def told(failed_id, *, word):
     say(word, "errback")
 
 
