@@ -56,10 +56,9 @@ def _plain(value: Any) -> Any:
         return dict(value)
     if isinstance(value, (list, tuple)):
         return list(value)
-    for kind in (str, bytes):
+    if isinstance(value, str):
+        return str.__getitem__(value, slice(None))  # str() of a member of an enumeration is its name
+    for kind in (bytes, int, float):
         if isinstance(value, kind):
-            return kind.__getitem__(value, slice(None))
-    for number in (int, float):
-        if isinstance(value, number):
-            return number(value)
+            return kind(value)
     raise TypeError(f"can not serialize {type(value).__name__!r} object")
