@@ -43,6 +43,8 @@ _TASK_OPTIONS = (
 _PLAIN_OPTIONS = frozenset({"queue", "serializer"})
 _PLAIN_CALL = frozenset({"task_id", "group_id", "group_index", "root_id", "parent_id", "add_to_parent"})
 _SEQUENCES = frozenset({list, tuple})
+#: Options by which something waits for the call's end. A worker has to see such a call, also when it has expired.
+_FOLLOWING = ("chord", "chain", "link_error")
 
 
 class Producer:
@@ -443,8 +445,14 @@ def _when(options: Mapping[str, Any]) -> tuple[float | None, str | None]:
 
 
 def _expiry(options: Mapping[str, Any]) -> tuple[float | None, str | None]:
-    """Return after how many seconds a call expires, and when, as the header's text."""
-    expires = options.get("expires")
+    """Return after how many seconds a broker may drop a call, and when it expires, as the header's text."""
+    seconds, moment = _lifetime(options.get("expires"))
+    if seconds is not None and any(options.get(name) for name in _FOLLOWING):
+        seconds = None  # a broker that drops the message says nothing to the chord or chain that waits
+    return seconds, moment
+
+
+def _lifetime(expires: Any) -> tuple[float | None, str | None]:
     if expires is None:
         return None, None
     if isinstance(expires, str):
