@@ -602,7 +602,7 @@ class Celery:
             meta,
             group_id=request.group,
             parent_id=request.parent_id,
-            reply_to=request.reply_to or "",
+            reply_to=request.reply_to,
         )
         self.backend.store([record])
 

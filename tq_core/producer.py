@@ -399,8 +399,8 @@ class Producer:
         return [
             Message(
                 task_id, headers, data, serializer.content_type, serializer.content_encoding, destination.queue,
-                destination.exchange, destination.routing_key, priority, None, None, options.get("reply_to") or self.reply_to,
-                conf.task_default_delivery_mode,
+                destination.exchange, destination.routing_key, priority, None, None,
+                options.get("reply_to") or self.reply_to, conf.task_default_delivery_mode,
             )
             for destination in app.router.destinations(own)
         ]  # fmt: skip  # by position, in the order of the fields

@@ -66,7 +66,8 @@ class ResultRecord:
         group_id, parent_id: ids, or None.
         extended: with ``result_extended``: ``name``, ``args``, ``kwargs``, ``worker``, ``retries``, ``queue`` and
             stamps.
-        reply_to: where the caller hears of it (``replies``), "" for this process itself; no part of the document.
+        reply_to: where the caller hears of it (``replies``): "" where it gave no address and is told nothing, None for
+            this process itself. No part of the document.
     """
 
     task_id: str
@@ -78,7 +79,7 @@ class ResultRecord:
     group_id: str | None = None
     parent_id: str | None = None
     extended: Mapping[str, Any] = field(default_factory=dict)
-    reply_to: str = ""
+    reply_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tq_core.contracts.backend import BackendCapabilities
 from tq_core.contracts.broker import BrokerCapabilities
 from tq_core.plugin.hookspecs import hookimpl
 from tq_core.plugin.info import PluginInfo
 
 if TYPE_CHECKING:
+    from tq_core.contracts.backend import Backend, BackendRequest
     from tq_core.contracts.broker import Broker, BrokerRequest
 
 BROKER_CAPABILITIES = BrokerCapabilities(
@@ -27,10 +29,13 @@ BROKER_CAPABILITIES = BrokerCapabilities(
     exchanges=True,
 )
 
+#: Of ``rpc``: results go to the process that made the call.
+RPC_CAPABILITIES = BackendCapabilities(push=True, expiry=True, shared=False, subscribe=True, replies=True)
+
 info = PluginInfo(
     name="tq-amqp",
-    summary="Queues in RabbitMQ, on Celery's topology.",
-    capabilities={"broker": BROKER_CAPABILITIES},
+    summary="Queues and results in RabbitMQ, on Celery's topology.",
+    capabilities={"broker": BROKER_CAPABILITIES, "backend:rpc": RPC_CAPABILITIES},
 )
 
 
@@ -40,3 +45,11 @@ def tq_broker(request: BrokerRequest) -> Broker:
     from tq_amqp.broker import AMQPBroker
 
     return AMQPBroker.from_request(request)
+
+
+@hookimpl
+def tq_backend(request: BackendRequest) -> Backend:
+    """Open results that are sent through RabbitMQ."""
+    from tq_amqp.results.rpc import RPCBackend
+
+    return RPCBackend.from_request(request)
