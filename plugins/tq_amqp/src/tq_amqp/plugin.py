@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tq_core.contracts.backend import BackendCapabilities
 from tq_core.contracts.broker import BrokerCapabilities
+from tq_core.plugin.addressing import names_of
 from tq_core.plugin.hookspecs import hookimpl
 from tq_core.plugin.info import PluginInfo
 
@@ -31,11 +32,13 @@ BROKER_CAPABILITIES = BrokerCapabilities(
 
 #: Of ``rpc``: results go to the process that made the call.
 RPC_CAPABILITIES = BackendCapabilities(push=True, expiry=True, shared=False, subscribe=True, replies=True)
+#: Of ``amqp``: each task has a queue, from which its result is read once.
+TASK_QUEUE_CAPABILITIES = BackendCapabilities(push=True, expiry=True, subscribe=True)
 
 info = PluginInfo(
     name="tq-amqp",
     summary="Queues and results in RabbitMQ, on Celery's topology.",
-    capabilities={"broker": BROKER_CAPABILITIES, "backend:rpc": RPC_CAPABILITIES},
+    capabilities={"broker": BROKER_CAPABILITIES, "backend:rpc": RPC_CAPABILITIES, "backend": TASK_QUEUE_CAPABILITIES},
 )
 
 
@@ -50,6 +53,10 @@ def tq_broker(request: BrokerRequest) -> Broker:
 @hookimpl
 def tq_backend(request: BackendRequest) -> Backend:
     """Open results that are sent through RabbitMQ."""
-    from tq_amqp.results.rpc import RPCBackend
+    if names_of(request.url)[-1].lower() == "rpc":
+        from tq_amqp.results.rpc import RPCBackend
 
-    return RPCBackend.from_request(request)
+        return RPCBackend.from_request(request)
+    from tq_amqp.results.amqp import TaskQueueBackend
+
+    return TaskQueueBackend.from_request(request)

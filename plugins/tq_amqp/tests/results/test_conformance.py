@@ -14,3 +14,9 @@ class TestReplies(BackendConformance):
     @pytest.fixture
     def address(self, vhost: str) -> Address:
         return Address(f"rpc+{vhost}", SETTINGS)
+
+
+class TestTaskQueues(BackendConformance):
+    @pytest.fixture
+    def address(self, vhost: str) -> Address:
+        return Address(vhost, SETTINGS)

@@ -37,15 +37,20 @@ class ResultCodec:
             "priority": 0,
         }
 
-    def write(self, record: ResultRecord) -> tuple[bytes, bytes]:
+    def write(self, record: ResultRecord, expiration: str | None = None) -> tuple[bytes, bytes]:
         """Return the properties and the body of a record's message.
+
+        Args:
+            record: what it says.
+            expiration: milliseconds after which RabbitMQ drops it from its queue, as text.
 
         Raises:
             EncodeError: it cannot be serialized, or the task's id is too long for a message.
         """
         body = self._serializer.dumps(to_meta(record))
+        properties = {**self._constant, "correlation_id": record.task_id, "expiration": expiration}
         try:
-            return frames.write_properties({**self._constant, "correlation_id": record.task_id}), body
+            return frames.write_properties(properties), body
         except ValueError as error:
             raise EncodeError(f"the result of task {record.task_id!r:.80} cannot be sent: {error}") from error
 

@@ -1,13 +1,10 @@
-"""The queue in which a process receives the results of its calls, and the thread that reads it."""
+"""The queue in which a process receives the results of its calls."""
 
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import threading
 import uuid
-from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 
@@ -16,9 +13,10 @@ from tq_amqp.connection import Doubt, Link
 from tq_amqp.frames import short
 from tq_amqp.results.kept import Kept, News
 from tq_amqp.results.message import ResultCodec
+from tq_amqp.results.reader import Reader, tag_of
 from tq_amqp.tables import encode_table
 from tq_amqp.topology import queue_arguments
-from tq_amqp.wire import Broken, Channel, Refused, Wire, together
+from tq_amqp.wire import Broken, Channel, Refused, Wire
 from tq_core.errors import BackendError, BackendUnavailable, TQError
 
 logger = logging.getLogger(__name__)
@@ -26,16 +24,10 @@ logger = logging.getLogger(__name__)
 #: Seconds the queue stays when nobody reads it: so long results wait for a client that was cut off, and then RabbitMQ
 #: removes what a dead one left. Celery's goes with the connection, and what is in it with it.
 LINGER = 60.0
-#: Most seconds between heartbeats: a reader that is gone holds results back until RabbitMQ notices.
-_HEARTBEAT = 30.0
-#: Seconds without a word from the server after which it is asked whether it lives.
-_ASK_AFTER = 10.0
-#: Seconds between attempts to come back, the first and the longest.
-_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
 
 class ReplyQueue:
-    """One process's own queue. Any thread; its own thread reads it once :meth:`open` was called.
+    """One process's own queue. Any thread.
 
     Args:
         link: the way to RabbitMQ.
@@ -44,7 +36,7 @@ class ReplyQueue:
 
     Attributes:
         address: the queue's name, which callers give as ``reply_to``.
-        wanted: somebody has asked for the address or tried to open it, so that results may be on their way.
+        wanted: somebody has asked for the address or opened the queue, so that results may be on their way.
     """
 
     def __init__(self, link: Link, kept: Kept, codec: ResultCodec) -> None:
@@ -53,45 +45,18 @@ class ReplyQueue:
         self._codec = codec
         self.address = str(uuid.uuid4())
         self.wanted = False
-        self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
-        self._connected = False
-        self._lost_at: float | None = None
-        self._error: TQError | None = None
-        self._closed = False
         self._marks: dict[str, threading.Event] = {}
-        self._opened = 0
-        self._bell, self._rope = socket.socketpair()
-        self._bell.setblocking(False)
-        self._rope.setblocking(False)
-        self._pid = os.getpid()
+        self._reader = Reader(link, self)
 
     def open(self) -> None:
-        """Make sure that the queue exists.
+        """Make sure that the queue exists; it does so for a while without its reader.
 
         Raises:
             BackendUnavailable: RabbitMQ cannot be reached.
             BackendError: it refuses the queue.
         """
-        if self._exists():
-            return
-        options = self._link.options
-        deadline = monotonic() + options.connect_timeout + options.answer_timeout
-        with self._changed:
-            self.wanted = True
-            self._error = None
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="tq results", daemon=True)
-                self._thread.start()
-            while not self._exists():
-                if self._error is not None:
-                    raise self._error
-                if not self._changed.wait(max(0.0, deadline - monotonic())):
-                    raise BackendUnavailable(f"{self._link}: the queue for results was not made in time")
-
-    def _exists(self) -> bool:
-        """Tell whether the queue is there for results: also for a while without its reader."""
-        return self._connected or (self._lost_at is not None and monotonic() - self._lost_at < LINGER / 2)
+        self.wanted = True
+        self._reader.connect(LINGER / 2)
 
     def catch_up(self) -> None:
         """Wait until everything is received that was in the queue when this was called.
@@ -117,91 +82,24 @@ class ReplyQueue:
 
     def close(self) -> None:
         """Remove the queue and end the thread. Never raises; may be called twice."""
-        if self._pid != os.getpid():
-            return
-        self._closed = True
-        with suppress(OSError):
-            self._rope.send(b"\x00")
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(3.0)
+        self._reader.close()
 
-    # the thread
+    # for the reader
 
-    def _run(self) -> None:
-        pause = _PAUSE
-        while not self._closed:
-            try:
-                wire, channel = self._connect()
-            except TQError as error:
-                if self._gives_up(error):
-                    return
-                self._sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
-                continue
-            pause = _PAUSE
-            self._tell(connected=True)
-            try:
-                self._receive(wire, channel)
-            except (Broken, Refused) as error:
-                logger.info("The queue for results is lost and opened again: %s", error)
-            finally:
-                self._tell(connected=False)
-                self._link.discard(wire)
-
-    def _gives_up(self, error: TQError) -> bool:
-        """Tell those who wait for the queue; without it nothing can be on its way, so nothing is tried again."""
-        with self._changed:
-            self._error = error
-            self._changed.notify_all()
-            if self._lost_at is None or (isinstance(error, BackendError) and not isinstance(error, BackendUnavailable)):
-                self._thread = None
-                self._lost_at = None
-                if self._opened:
-                    self._kept.disappoint(_copies(error))
-                return True
-        return False
-
-    def _tell(self, *, connected: bool) -> None:
-        with self._changed:
-            self._connected = connected
-            self._lost_at = None if connected else monotonic()
-            self._changed.notify_all()
-
-    def _sleep(self, seconds: float) -> None:
-        self._bell.setblocking(True)
-        self._bell.settimeout(seconds)
-        with suppress(OSError):
-            self._bell.recv(64)
-        self._bell.setblocking(False)
-
-    def _connect(self) -> tuple[Wire, Channel]:
-        options = self._link.options
-        wire = self._link.open(heartbeat=min(options.heartbeat, _HEARTBEAT), title="results")
-        until = monotonic() + options.answer_timeout
-        try:
-            channel: Channel = wire.open_channel(until)
-            if self._opened and not self._look(channel, until):
-                logger.warning("The queue for results had gone with its connection: results sent meanwhile are lost")
-                channel = wire.open_channel(until)
-            wanted = queue_arguments(self.address, arguments={"x-expires": int(LINGER * 1000)})
-            channel.call(frames.QUEUE_DECLARE, wanted, until)
-            # A reader that was cut off may still be one to RabbitMQ: the newest has precedence.
-            priority = encode_table({"x-priority": self._opened})
-            consume = b"\x00\x00" + short(self.address) + short("results") + b"\x00" + priority
-            channel.call(frames.BASIC_CONSUME, consume, until)
-        except Broken as error:
-            self._link.discard(wire)
-            raise BackendUnavailable(f"{wire.name}: {error}. Check the server") from error
-        except Refused as error:
-            self._link.discard(wire)
-            raise BackendError(
-                f"{wire.name}: the queue for results cannot be made: {error}. Allow the user to configure, write and "
-                "read queues of any name, since theirs are random"
-            ) from error
-        wire.watch(self._bell.fileno())
-        self._opened += 1
-        return wire, channel
+    def subscribe(self, wire: Wire, times: int, until: float) -> Channel:
+        """Make the queue, unless it is still there, and read it."""
+        channel: Channel = wire.open_channel(until)
+        if times and not self._look(channel, until):
+            logger.warning("The queue for results has gone while its reader was cut off: what was in it is lost")
+            channel = wire.open_channel(until)
+        wanted = queue_arguments(self.address, arguments={"x-expires": int(LINGER * 1000)})
+        channel.call(frames.QUEUE_DECLARE, wanted, until)
+        # A reader that was cut off may still be one to RabbitMQ: the newest has precedence.
+        priority = encode_table({"x-priority": times})
+        channel.call(
+            frames.BASIC_CONSUME, b"\x00\x00" + short(self.address) + short("results") + b"\x00" + priority, until
+        )
+        return channel
 
     def _look(self, channel: Channel, until: float) -> bool:
         try:
@@ -211,30 +109,18 @@ class ReplyQueue:
             return False
         return True
 
-    def _receive(self, wire: Wire, channel: Channel) -> None:
-        contents = channel.contents
-        while not self._closed:
-            wire.pump(_ASK_AFTER)
-            channel.check()
-            if channel.cancelled:
-                raise Broken("RabbitMQ has ended it, since the queue was deleted")
-            if contents:
-                self._take(channel)
-            wire.beat()
-            if monotonic() - wire.heard_at > _ASK_AFTER:
-                together([channel], monotonic() + self._link.options.answer_timeout)
-        until = monotonic() + 1.0
-        channel.cast(frames.QUEUE_DELETE, b"\x00\x00" + short(self.address) + b"\x00")
-        channel.answers(1, until)
+    def attend(self, channel: Channel) -> None:
+        """Change nothing: the queue serves all tasks."""
 
-    def _take(self, channel: Channel) -> None:
+    def take(self, channel: Channel) -> None:
         """Keep what has come, and then let RabbitMQ drop it."""
+        if channel.cancelled:
+            raise Broken("somebody has deleted the queue")
         news: list[News] = []
         marks = []
         tag = b""
         for _, arguments, header, body in channel.contents:
-            at = 5 + arguments[4]
-            tag = arguments[at : at + 8]
+            tag = tag_of(arguments)
             if body:
                 news.append(self._codec.read(header, body))
             else:
@@ -247,8 +133,11 @@ class ReplyQueue:
                 if arrived is not None:
                     arrived.set()
         channel.cast(frames.BASIC_ACK, tag + b"\x01")
-        channel.wire.flush(monotonic() + self._link.options.answer_timeout)
 
+    def leave(self, channel: Channel, until: float) -> None:
+        """Delete the queue."""
+        channel.call(frames.QUEUE_DELETE, b"\x00\x00" + short(self.address) + b"\x00", until)
 
-def _copies(error: TQError) -> Callable[[], BackendError]:
-    return lambda: BackendError(str(error))
+    def give_up(self, error: TQError) -> None:
+        """End all waits: what was sent to the queue has gone with it."""
+        self._kept.disappoint(lambda: BackendError(f"results were awaited that will not come any more: {error}"))
