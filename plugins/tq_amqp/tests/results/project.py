@@ -47,3 +47,8 @@ def replaced(self, x):
 @app.task
 def text(size):
     return "x" * size
+
+
+@app.task
+def total(numbers):
+    return sum(numbers)

@@ -99,9 +99,7 @@ class TaskQueues:
         for _ in range(_TRIES):
             before = list(self.declaration(record.task_id for record in records))
             try:
-                outcome = self._link.publish(
-                    parcels, monotonic() + self._link.options.publish_timeout, before=before
-                )
+                outcome = self._link.publish(parcels, monotonic() + self._link.options.publish_timeout, before=before)
             except Doubt as error:
                 if error.refusal is None:
                     raise BackendUnavailable(f"results were not stored: {error}") from error
@@ -115,8 +113,8 @@ class TaskQueues:
     def _told(self, error: Refused) -> str:
         if error.code == 406:
             return (
-                f"{self._link}: results cannot be stored: {error}. Workers and clients need the same result_persistent, "
-                "result_expires, result_exchange and result_exchange_type; what exists with others must be deleted"
+                f"{self._link}: results cannot be stored: {error}. Workers and clients need the same "
+                "result_persistent, result_expires, result_exchange and result_exchange_type; what exists with others must be deleted"
             )
         return f"{self._link}: results cannot be stored: {error}"
 
