@@ -113,8 +113,8 @@ class TaskQueues:
     def _told(self, error: Refused) -> str:
         if error.code == 406:
             return (
-                f"{self._link}: results cannot be stored: {error}. Workers and clients need the same "
-                "result_persistent, result_expires, result_exchange and result_exchange_type; what exists with others must be deleted"
+                f"{self._link}: results cannot be stored: {error}. Workers and clients "
+                "need the same result_persistent, result_expires, result_exchange and result_exchange_type; what exists with others must be deleted"
             )
         return f"{self._link}: results cannot be stored: {error}"
 
