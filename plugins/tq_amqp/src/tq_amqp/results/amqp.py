@@ -15,7 +15,7 @@ from tq_amqp.results.subscription import KeptSubscription, watch
 from tq_amqp.results.task_queues import TaskQueues
 from tq_amqp.results.task_reader import TaskReader
 from tq_core.contracts.backend import Backend, BackendRequest, ResultRecord, ResultSubscription
-from tq_core.errors import NotSupported
+from tq_core.errors import BackendError, NotSupported
 from tq_core.states import SUCCESS
 
 
@@ -103,6 +103,7 @@ class TaskQueueBackend(Backend):
         reader = self._readers.pop(os.getpid(), None)
         if reader is not None:
             reader.close()
+            reader.kept.disappoint(lambda: BackendError("The result backend was closed while results were awaited"))
         self._link.close()
 
     # what cannot be

@@ -19,8 +19,9 @@ News = tuple[str, "ResultRecord | BackendError"]
 #: News for one who waits; None only wakes, an error ends the wait.
 Inbox = SimpleQueue["News | BackendError | None"]
 
-#: Most results that are kept for nobody in particular; beyond that the oldest go.
-MOST = 100_000
+#: Beyond so many results those go that have been here for so many seconds. Younger ones stay: a large group's results
+#: come while its caller is still sending.
+MOST, OLD = 100_000, 600.0
 
 
 class Kept:
@@ -34,38 +35,41 @@ class Kept:
         # Re-entrant: a watch that nobody holds any more is closed wherever the garbage collector runs, in here, too.
         self._lock = threading.RLock()
         self._lifetime = lifetime
-        self._found: dict[str, tuple[ResultRecord | BackendError, float]] = {}
+        # In the order in which they came, each with its deadline and the time it came.
+        self._found: dict[str, tuple[ResultRecord | BackendError, float, float]] = {}
         self._inboxes: dict[str, list[Inbox]] = {}
         self._warned = False
 
     def put(self, news: Iterable[News]) -> None:
         """Keep what came in, newest state first, but a ``SUCCESS`` stays; and tell those who wait for it."""
-        deadline = float("inf") if self._lifetime is None else monotonic() + self._lifetime
+        now = monotonic()
+        deadline = float("inf") if self._lifetime is None else now + self._lifetime
         with self._lock:
             for task_id, found in news:
-                known = self._found.pop(task_id, None)
-                if known is not None and _state(known[0]) == SUCCESS and known[1] > monotonic():
-                    self._found[task_id] = known
+                known = self._found.get(task_id)
+                if known is not None and _state(known[0]) == SUCCESS and known[1] > now:
                     continue
-                self._found[task_id] = (found, deadline)
+                self._found.pop(task_id, None)
+                self._found[task_id] = (found, deadline, now)
                 if _is_ready(found):
                     for inbox in self._inboxes.pop(task_id, ()):
                         inbox.put((task_id, found))
-            if len(self._found) > MOST:
-                self._make_room()
+            self._make_room(now)
 
-    def _make_room(self) -> None:
-        """Drop the oldest; the order of the keys is that in which results came."""
-        excess = len(self._found) - MOST + MOST // 10
-        for task_id in [task_id for task_id, _ in zip(self._found, range(excess), strict=False)]:
-            del self._found[task_id]
-        if not self._warned:
-            self._warned = True
-            logger.warning(
-                "More than %d results have come that nobody asked for; the oldest are dropped. Call get() or forget() "
-                "on each result, or give the tasks ignore_result=True",
-                MOST,
-            )
+    def _make_room(self, now: float) -> None:
+        while self._found:
+            oldest, (_, deadline, came) = next(iter(self._found.items()))
+            expired = deadline <= now
+            if not expired and (len(self._found) <= MOST or now - came < OLD):
+                return
+            del self._found[oldest]
+            if not expired and not self._warned:
+                self._warned = True
+                logger.warning(
+                    "More than %d results have come that nobody asked for; the oldest are dropped. Call get() or "
+                    "forget() on each result, or give the tasks ignore_result=True",
+                    MOST,
+                )
 
     def get(self, task_ids: Iterable[str]) -> dict[str, ResultRecord | BackendError]:
         """Return what is known of these tasks."""
@@ -92,7 +96,7 @@ class Kept:
         """Drop what expired and return how many that were."""
         now = monotonic()
         with self._lock:
-            expired = [task_id for task_id, (_, deadline) in self._found.items() if deadline <= now]
+            expired = [task_id for task_id, (_, deadline, _) in self._found.items() if deadline <= now]
             for task_id in expired:
                 del self._found[task_id]
         return len(expired)

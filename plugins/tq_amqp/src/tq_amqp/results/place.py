@@ -25,8 +25,12 @@ def link_of(request: BackendRequest) -> Link:
             f"`result_serializer` is {serializer.name!r}, which `result_accept_content` does not accept; add "
             f"{serializer.name!r} to `result_accept_content`"
         )
-    addresses = addresses_of(request.url, request.settings)
-    options = ConnectionOptions.from_settings(request.settings, addresses[0].query)
+    settings = request.settings
+    addresses = addresses_of(request.url, settings)
+    if _broker_of(settings)[0] not in PLAIN | TLS:  # what is said about the broker is said about another server
+        own = settings.get("result_backend_transport_options")
+        settings = {**settings, "broker_transport_options": own, "broker_use_ssl": None, "broker_login_method": None}
+    options = ConnectionOptions.from_settings(settings, addresses[0].query)
     return Link(addresses, options, f"tq {request.node}", unavailable=BackendUnavailable, refused=BackendError)
 
 
@@ -43,14 +47,20 @@ def addresses_of(url: str, settings: Mapping[str, Any]) -> tuple[Address, ...]:
     scheme = scheme.strip().lower().removeprefix("rpc+")
     if rest and scheme in PLAIN | TLS:
         return parse_addresses(url.strip().removeprefix("rpc+"))
-    broker = str(settings.get("broker_read_url") or settings.get("broker_url") or "")
-    if broker.partition("://")[0].strip().lower() not in PLAIN | TLS:
+    kind, broker = _broker_of(settings)
+    if kind not in PLAIN | TLS:
         raise ImproperlyConfigured(
             f"The result backend {scheme!r} sends results through the broker's RabbitMQ, but broker_url is "
-            f"{broker.partition('://')[0] + '://…' if broker else 'not set'}. Name a RabbitMQ "
-            "(rpc+amqp://user:password@host/vhost), or choose another result_backend, such as redis://"
+            f"{kind + '://…' if kind else 'not set'}. Name a RabbitMQ (rpc+amqp://user:password@host/vhost), or choose "
+            "another result_backend, such as redis://"
         )
     return parse_addresses(broker)
+
+
+def _broker_of(settings: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the broker's scheme and URL."""
+    broker = str(settings.get("broker_write_url") or settings.get("broker_url") or "")
+    return broker.partition("://")[0].strip().lower(), broker
 
 
 def lifetime_of(settings: Mapping[str, Any]) -> float | None:

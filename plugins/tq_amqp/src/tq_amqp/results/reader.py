@@ -27,7 +27,7 @@ PATIENCE = 60.0
 
 
 class Duty(Protocol):
-    """What a reader reads; all methods but none are called by its thread."""
+    """What a reader reads; all methods are called by its thread."""
 
     def subscribe(self, wire: Wire, times: int, until: float) -> Channel:
         """Have results sent over a new connection.
@@ -132,6 +132,17 @@ class Reader:
     # the thread
 
     def _run(self) -> None:
+        try:
+            self._read()
+        except BaseException as error:  # whatever it is, those who wait must hear of it
+            logger.exception("Results are received no more")
+            with self._changed:
+                self._connected, self._lost_at, self._thread = False, None, None
+                self._error = BackendError(f"results are received no more: {type(error).__name__}: {error}")
+                self._changed.notify_all()
+            self._duty.give_up(self._error)
+
+    def _read(self) -> None:
         pause = _PAUSE
         while not self._closed:
             try:

@@ -151,6 +151,7 @@ class RPCBackend(Backend):
         replies = self._all.pop(os.getpid(), None)
         if replies is not None:
             replies.queue.close()
+            replies.kept.disappoint(lambda: BackendError("The result backend was closed while results were awaited"))
         self._link.close()
 
     # what cannot be

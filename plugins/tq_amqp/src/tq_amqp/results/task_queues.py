@@ -24,6 +24,8 @@ _AT_ONCE = 200
 _BACKLOG = 1000
 #: How often a result is stored again whose queue went, with its last reader, while it was on its way.
 _TRIES = 5
+#: Most bytes of a queue's name.
+_LONGEST_NAME = 255
 
 _NO_WAIT = 1 << 4
 _NOT_FOUND = 404
@@ -32,6 +34,11 @@ _NOT_FOUND = 404
 def queue_of(task_id: str) -> str:
     """Return the name of a task's queue: its id without dashes."""
     return task_id.replace("-", "")
+
+
+def can_have_queue(task_id: str) -> bool:
+    """Tell whether a task can have a queue: AMQP has no room for longer names."""
+    return len(queue_of(task_id).encode("utf-8", "surrogatepass")) <= _LONGEST_NAME
 
 
 class TaskQueues:
@@ -127,7 +134,7 @@ class TaskQueues:
             BackendUnavailable, BackendError: RabbitMQ cannot be reached, or refuses.
         """
         wanted: dict[str, set[str]] = {}
-        for task_id in task_ids:
+        for task_id in filter(can_have_queue, task_ids):
             wanted.setdefault(queue_of(task_id), set()).add(task_id)
         names, news = list(wanted), []
         for start in range(0, len(names), _AT_ONCE):
@@ -215,7 +222,7 @@ class TaskQueues:
         Raises:
             BackendUnavailable, BackendError: RabbitMQ cannot be reached, or refuses.
         """
-        names = list({queue_of(task_id): None for task_id in task_ids})
+        names = list({queue_of(task_id): None for task_id in filter(can_have_queue, task_ids)})
 
         def work(channel: Channel, until: float) -> Any:
             for name in names:

@@ -11,7 +11,7 @@ from tq_amqp.frames import short
 from tq_amqp.results.kept import Kept
 from tq_amqp.results.message import ResultCodec
 from tq_amqp.results.reader import Reader, tag_of
-from tq_amqp.results.task_queues import TaskQueues, queue_of
+from tq_amqp.results.task_queues import TaskQueues, can_have_queue, queue_of
 from tq_amqp.tables import encode_table
 from tq_amqp.wire import Channel, Wire, together
 from tq_core.errors import BackendUnavailable, TQError
@@ -43,6 +43,7 @@ class TaskReader:
 
     def expect(self, task_ids: Sequence[str]) -> None:
         """Read the queues of these tasks, soon."""
+        task_ids = list(filter(can_have_queue, task_ids))
         if task_ids:
             self._note(task_ids)
             self._reader.start()
