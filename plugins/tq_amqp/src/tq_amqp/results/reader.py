@@ -211,7 +211,8 @@ class Reader:
         duty.attend(channel)
         wire.flush(monotonic() + patience)
         while not self._closed:
-            wire.pump(_ASK_AFTER)
+            # What came while something else was waited for is taken at once.
+            wire.pump(0.0 if channel.contents or channel.cancelled else _ASK_AFTER)
             channel.check()
             with suppress(BlockingIOError):
                 if self._bell.recv(4096):

@@ -115,7 +115,7 @@ class TaskQueues:
             parcels = [parcels[place] for place in outcome.returned]
             if not records:
                 return
-        raise BackendUnavailable(f"{self._link}: the queue of task {records[0].task_id} went {_TRIES} times")
+        raise BackendUnavailable(f"{self._link}: the queue of task {records[0].task_id} went {_TRIES} times: it is read and left by others")
 
     def _told(self, error: Refused) -> str:
         if error.code == 406:
