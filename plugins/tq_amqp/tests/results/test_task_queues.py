@@ -68,7 +68,7 @@ def test_asking_for_an_unknown_task_makes_no_queue(vhost: str, opened: Callable[
 
 def test_different_settings_on_both_sides_are_told(opened: Callable[..., Backend]) -> None:
     opened(result_expires=3600).store([done("differs")])
-    with pytest.raises(BackendError, match="need the same result_persistent, result_expires"):
+    with pytest.raises(BackendError, match="need the same values of result_persistent"):
         opened(result_expires=7200).store([done("differs")])
 
 

@@ -127,13 +127,17 @@ class RPCBackend(Backend):
             )
 
     def fetch(self, task_ids: Sequence[str]) -> dict[str, ResultRecord]:
+        self._catch_up(task_ids)
+        return records_of(self._replies.kept.get(task_ids), task_ids)
+
+    def _catch_up(self, task_ids: Sequence[str]) -> None:
+        """Receive what has been sent, unless nothing of these tasks can come any more."""
         replies = self._replies
+        if not replies.queue.wanted:
+            return
         found = replies.kept.get(task_ids)
-        final = all(task_id in found and _is_final(found[task_id]) for task_id in task_ids)
-        if not final and replies.queue.wanted:
+        if not all(task_id in found and _is_final(found[task_id]) for task_id in task_ids):
             replies.queue.catch_up()
-            found = replies.kept.get(task_ids)
-        return records_of(found, task_ids)
 
     def watch(self, task_ids: Sequence[str], *, timeout: float | None, interval: float = 0.5) -> Iterator[ResultRecord]:
         return watch(self._replies, task_ids, timeout)
@@ -142,6 +146,7 @@ class RPCBackend(Backend):
         return KeptSubscription(self._replies)
 
     def forget(self, task_ids: Sequence[str]) -> None:
+        self._catch_up(task_ids)
         self._replies.kept.drop(task_ids)
 
     def clean_up(self) -> int:

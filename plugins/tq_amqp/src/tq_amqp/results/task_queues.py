@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from time import monotonic
-from typing import Any
 
 from tq_amqp import frames
 from tq_amqp.connection import Doubt, Link, Parcel
@@ -19,7 +19,7 @@ from tq_core.errors import BackendError, BackendUnavailable, EncodeError
 from tq_core.states import SUCCESS
 
 #: Tasks that one round trip to RabbitMQ is about.
-_AT_ONCE = 200
+AT_ONCE = 200
 #: Most messages of one task that are looked at.
 _BACKLOG = 1000
 #: How often a result is stored again whose queue went, with its last reader, while it was on its way.
@@ -99,8 +99,8 @@ class TaskQueues:
             properties, body = self._codec.write(record, self._expiration)
             parcels.append((self._exchange, queue_of(record.task_id), properties, body))
         list(self.declaration(record.task_id for record in records))
-        for start in range(0, len(parcels), _AT_ONCE):
-            self._store(records[start : start + _AT_ONCE], parcels[start : start + _AT_ONCE])
+        for start in range(0, len(parcels), AT_ONCE):
+            self._store(records[start : start + AT_ONCE], parcels[start : start + AT_ONCE])
 
     def _store(self, records: Sequence[ResultRecord], parcels: Sequence[Parcel]) -> None:
         for _ in range(_TRIES):
@@ -115,13 +115,16 @@ class TaskQueues:
             parcels = [parcels[place] for place in outcome.returned]
             if not records:
                 return
-        raise BackendUnavailable(f"{self._link}: the queue of task {records[0].task_id} went {_TRIES} times: it is read and left by others")
+        raise BackendUnavailable(
+            f"{self._link}: the queue of task {records[0].task_id} went {_TRIES} times: it is read and left by others"
+        )
 
     def _told(self, error: Refused) -> str:
         if error.code == 406:
             return (
-                f"{self._link}: results cannot be stored: {error}. Workers and clients "
-                "need the same result_persistent, result_expires, result_exchange and result_exchange_type; what exists with others must be deleted"
+                f"{self._link}: results cannot be stored: {error}. Workers and clients need the same "
+                "values of result_persistent, result_expires, result_exchange and result_exchange_type; what exists "
+                "with others must be deleted"
             )
         return f"{self._link}: results cannot be stored: {error}"
 
@@ -137,8 +140,8 @@ class TaskQueues:
         for task_id in filter(can_have_queue, task_ids):
             wanted.setdefault(queue_of(task_id), set()).add(task_id)
         names, news = list(wanted), []
-        for start in range(0, len(names), _AT_ONCE):
-            found = self._look(names[start : start + _AT_ONCE])
+        for start in range(0, len(names), AT_ONCE):
+            found = self._look(names[start : start + AT_ONCE])
             news += [one for one in found if one[0] in wanted[queue_of(one[0])]]
         return news
 
@@ -165,24 +168,28 @@ class TaskQueues:
         A queue that does not exist costs a channel, and none is made by asking.
         """
         counts: dict[str, int] = {}
-        rest = list(names)
-        while rest:
+        at, width = 0, len(names)
+        while at < len(names):
+            some = names[at : at + width]
             channel: Channel = wire.open_channel(deadline)
-            for name in rest:
+            for name in some:
                 channel.cast(frames.QUEUE_DECLARE, queue_arguments(name, passive=True))
             try:
-                answers = channel.answers(len(rest), deadline)
+                answers = channel.answers(len(some), deadline)
                 channel.close(deadline)
+                width *= 2
             except Refused as error:
                 if error.code != _NOT_FOUND:
                     raise
                 answers = list(channel.replies)
+                at += 1
+                width = 1  # where one is missing the next is likely to be, too
                 wire.forget(channel)
-            for name, (_, answer) in zip(rest, answers, strict=False):
+            at += len(answers)
+            for name, (_, answer) in zip(some, answers, strict=False):
                 count = count_of(answer)
                 if count:
                     counts[name] = min(count, _BACKLOG)
-            rest = rest[len(answers) + 1 :]
         return counts
 
     def _peek(self, wire: Wire, counts: dict[str, int], deadline: float) -> list[News]:
@@ -224,16 +231,17 @@ class TaskQueues:
         """
         names = list({queue_of(task_id): None for task_id in filter(can_have_queue, task_ids)})
 
-        def work(channel: Channel, until: float) -> Any:
-            for name in names:
-                channel.cast(frames.QUEUE_DELETE, b"\x00\x00" + short(name) + b"\x00")
-            return channel.answers(len(names), until)
-
-        if names:
+        for start in range(0, len(names), AT_ONCE):
             try:
-                self._link.call(work)
+                self._link.call(partial(_delete, names[start : start + AT_ONCE]))
             except Refused as error:
                 raise BackendError(f"{self._link}: results cannot be deleted: {error}") from error
+
+
+def _delete(names: Sequence[str], channel: Channel, until: float) -> None:
+    for name in names:
+        channel.cast(frames.QUEUE_DELETE, b"\x00\x00" + short(name) + b"\x00")
+    channel.answers(len(names), until)
 
 
 def _is_success(one: News) -> bool:

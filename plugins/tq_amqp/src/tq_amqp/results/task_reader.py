@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from time import monotonic
 
 from tq_amqp import frames
 from tq_amqp.connection import Link
@@ -11,7 +12,7 @@ from tq_amqp.frames import short
 from tq_amqp.results.kept import Kept
 from tq_amqp.results.message import ResultCodec
 from tq_amqp.results.reader import Reader, tag_of
-from tq_amqp.results.task_queues import TaskQueues, can_have_queue, queue_of
+from tq_amqp.results.task_queues import AT_ONCE, TaskQueues, can_have_queue, queue_of
 from tq_amqp.tables import encode_table
 from tq_amqp.wire import Channel, Wire, together
 from tq_core.errors import BackendUnavailable, TQError
@@ -72,7 +73,7 @@ class TaskReader:
         self._read = {}
         channel: Channel = wire.open_channel(until)
         self._begin(channel, self.kept.awaited())
-        together([channel], until)
+        together([channel], monotonic() + self._link.options.answer_timeout)
         return channel
 
     def attend(self, channel: Channel) -> None:
@@ -89,12 +90,16 @@ class TaskReader:
         new = [task_id for task_id in task_ids if queue_of(task_id) not in self._read]
         if not new:
             return
-        for number, arguments in self._queues.declaration(new):
-            channel.cast(number, arguments)
-        for task_id in new:
-            name = short(queue_of(task_id))
-            self._read[queue_of(task_id)] = task_id
-            channel.cast(frames.BASIC_CONSUME, b"\x00\x00" + name + name + b"\x08" + self._none)
+        for start in range(0, len(new), AT_ONCE):
+            if start:  # RabbitMQ makes some hundred queues in a second, and is to answer in between
+                together([channel], monotonic() + self._link.options.answer_timeout)
+            some = new[start : start + AT_ONCE]
+            for number, arguments in self._queues.declaration(some):
+                channel.cast(number, arguments)
+            for task_id in some:
+                name = short(queue_of(task_id))
+                self._read[queue_of(task_id)] = task_id
+                channel.cast(frames.BASIC_CONSUME, b"\x00\x00" + name + name + b"\x08" + self._none)
 
     def take(self, channel: Channel) -> None:
         """Keep what has come; that is the only time it can be read."""
