@@ -469,7 +469,15 @@ class Celery:
         """Store a custom state of a running task."""
         from tq_core.contracts.backend import ResultRecord
 
-        self.backend.store([ResultRecord(task_id, state, meta, group_id=request.group, parent_id=request.parent_id)])
+        record = ResultRecord(
+            task_id,
+            state,
+            meta,
+            group_id=request.group,
+            parent_id=request.parent_id,
+            reply_to=request.reply_to,
+        )
+        self.backend.store([record])
 
     def replace_task(self, task: BaseTask, sig: Any) -> Any:
         """Let a signature take a running task's place; see :meth:`Task.replace`."""
