@@ -11,6 +11,7 @@ from tq_amqp import frames
 from tq_amqp.address import parse_addresses
 from tq_amqp.connection import Doubt, Link
 from tq_amqp.consumer import AMQPConsumer
+from tq_amqp.control import ControlQueues, Switchboard
 from tq_amqp.dead_letters import Cemetery
 from tq_amqp.delays import Delays
 from tq_amqp.holding import Holding
@@ -26,6 +27,7 @@ from tq_core.contracts.broker import (
     BrokerRequest,
     Consumer,
     DeadLetter,
+    Inbox,
     QueueDepth,
     Subscription,
     Succession,
@@ -40,17 +42,19 @@ class AMQPBroker(Broker):
     Args:
         link: the way there.
         topology: makes exchanges, queues and bindings.
+        control: what queues of remote control are like.
     """
 
     capabilities = BROKER_CAPABILITIES
 
-    def __init__(self, link: Link, topology: Topology) -> None:
+    def __init__(self, link: Link, topology: Topology, control: ControlQueues) -> None:
         self._link = link
         self._topology = topology
         self._delays = Delays(link, topology)
         self._outgoing = Outgoing(link, topology, self._delays)
         self._inspection = Inspection(link, topology, self._delays)
         self._cemetery = Cemetery(link, topology, self._outgoing)
+        self._switchboard = Switchboard(link, topology, control)
         self._consumers: WeakSet[AMQPConsumer] = WeakSet()
         self._pid = os.getpid()
 
@@ -64,7 +68,7 @@ class AMQPBroker(Broker):
         addresses = parse_addresses(request.url)
         options = ConnectionOptions.from_settings(request.settings, addresses[0].query)
         link = Link(addresses, options, f"tq {request.node}")
-        return cls(link, Topology(link, request.settings))
+        return cls(link, Topology(link, request.settings), ControlQueues.from_settings(request.settings))
 
     def connect(self, timeout: float) -> None:
         self._link.ping(timeout)
@@ -112,6 +116,20 @@ class AMQPBroker(Broker):
 
     def listen(self, channel: str) -> Subscription:
         return AMQPSubscription(self._link, channel)
+
+    # remote control
+
+    def announce(self, exchange: str, message: Message) -> None:
+        self._switchboard.announce(exchange, message)
+
+    def inbox(self, exchange: str) -> Inbox:
+        return self._switchboard.inbox(exchange)
+
+    def answer(self, exchange: str, routing_key: str, message: Message) -> None:
+        self._switchboard.answer(exchange, routing_key, message)
+
+    def answers(self, exchange: str, routing_key: str) -> Inbox:
+        return self._switchboard.answers(exchange, routing_key)
 
     # queues
 
