@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.interop.matrix import ENCODINGS, FEATURES, PAIRS
-from tests.interop.places import PLACES
+from tests.interop.matrix import FEATURES, PAIRS
+from tests.interop.places import ENCODINGS, PLACES
 
 PAGE = Path(__file__).parents[2] / "docs" / "interop.md"
 

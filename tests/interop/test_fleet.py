@@ -11,7 +11,8 @@ import pytest
 from redis import Redis
 
 from tests.interop.conftest import Stage
-from tests.interop.sides import SIDES, WorkerNode
+from tests.interop.places import SIDES
+from tests.interop.sides import WorkerNode
 from tq_core.testing.conformance.patience import until
 
 pytestmark = pytest.mark.timeout(600)

@@ -11,8 +11,8 @@ from contextlib import closing
 import pytest
 from redis import Redis
 
-from tests.interop.places import Place
-from tests.interop.sides import SIDES, Driver, WorkerNode
+from tests.interop.places import SIDES, Place
+from tests.interop.sides import Driver, WorkerNode
 from tests.private_servers import private_redis
 from tq_core.testing.conformance.patience import PATIENCE, until
 
