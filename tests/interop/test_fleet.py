@@ -1,16 +1,14 @@
-"""One fleet of workers of all sides on the same Redis: work that passes through all of them."""
+"""One fleet of workers of all sides on the same broker: work that passes through all of them."""
 
 from __future__ import annotations
 
-import base64
-import json
 import uuid
 from collections.abc import Callable
 
 import pytest
-from redis import Redis
 
 from tests.interop.conftest import Stage
+from tests.interop.hands import Letter, put, take
 from tests.interop.places import SIDES
 from tests.interop.sides import WorkerNode
 from tq_core.testing.conformance.patience import until
@@ -76,21 +74,8 @@ def test_a_starting_celery_worker_learns_from_ours_what_is_revoked(
 @pytest.mark.parametrize("side", SIDES)
 def test_the_least_that_celery_accepts_is_enough_for_every_side(fleet: Stage, side: str) -> None:
     task_id = str(uuid.uuid4())
-    envelope = {
-        "body": base64.b64encode(b"[[1, 2], {}, {}]").decode(),
-        "content-type": "application/json",
-        "content-encoding": "utf-8",
-        "headers": {"task": "project.add", "id": task_id},
-        "properties": {
-            "body_encoding": "base64",
-            "delivery_info": {"exchange": "", "routing_key": f"q-{side}"},
-            "delivery_tag": str(uuid.uuid4()),
-        },
-    }
-    with Redis.from_url(fleet.place.broker) as client:
-        client.lpush(f"q-{side}", json.dumps(envelope))
-        stored = until(lambda: client.get(f"celery-task-meta-{task_id}"), f"{side} stored no result")
-    assert json.loads(stored)["result"] == 3
+    put(fleet.place, f"q-{side}", Letter(b"[[1, 2], {}, {}]", {"task": "project.add", "id": task_id}))
+    assert fleet.driver(side)("get", task_id) == 3
 
 
 @pytest.mark.parametrize("encoding", ["json", "pickle", "msgpack", "zstd"])
@@ -100,10 +85,8 @@ def test_every_encoding_is_named_alike(fleet: Stage, side: str, encoding: str) -
     options = {"serializer": "json", "compression": "zstd"} if encoding == "zstd" else {"serializer": encoding}
     queue = f"nobody-{side}-{encoding}"
     fleet.driver(side)("send", "add", [1, 2], {"queue": queue, **options})
-    with Redis.from_url(fleet.place.broker) as client:
-        raw = until(lambda: client.rpop(queue), "nothing was sent")
-    envelope = json.loads(raw)
-    named = (envelope["content-type"], envelope["content-encoding"], envelope["headers"].get("compression"))
+    letter = until(lambda: take(fleet.place, queue), "nothing was sent")
+    named = (letter.content_type, letter.content_encoding, letter.headers.get("compression"))
     assert (
         named
         == {

@@ -15,6 +15,7 @@ from tq_amqp.control import ControlQueues, Switchboard
 from tq_amqp.dead_letters import Cemetery
 from tq_amqp.delays import Delays
 from tq_amqp.holding import Holding
+from tq_amqp.native_delay import NativeDelay
 from tq_amqp.options import ConnectionOptions
 from tq_amqp.plugin import BROKER_CAPABILITIES
 from tq_amqp.publishing import Outgoing
@@ -43,13 +44,15 @@ class AMQPBroker(Broker):
         link: the way there.
         topology: makes exchanges, queues and bindings.
         control: what queues of remote control are like.
+        native_delay: takes in the calls that Celery's clients leave to RabbitMQ until they are due.
     """
 
     capabilities = BROKER_CAPABILITIES
 
-    def __init__(self, link: Link, topology: Topology, control: ControlQueues) -> None:
+    def __init__(self, link: Link, topology: Topology, control: ControlQueues, native_delay: NativeDelay) -> None:
         self._link = link
         self._topology = topology
+        self._native_delay = native_delay
         self._delays = Delays(link, topology)
         self._outgoing = Outgoing(link, topology, self._delays)
         self._inspection = Inspection(link, topology, self._delays)
@@ -68,7 +71,9 @@ class AMQPBroker(Broker):
         addresses = parse_addresses(request.url)
         options = ConnectionOptions.from_settings(request.settings, addresses[0].query)
         link = Link(addresses, options, f"tq {request.node}")
-        return cls(link, Topology(link, request.settings), ControlQueues.from_settings(request.settings))
+        topology = Topology(link, request.settings)
+        control = ControlQueues.from_settings(request.settings)
+        return cls(link, topology, control, NativeDelay(link, topology, request.settings))
 
     def connect(self, timeout: float) -> None:
         self._link.ping(timeout)
@@ -78,6 +83,7 @@ class AMQPBroker(Broker):
             self._outgoing.publish(messages)
 
     def consumer(self, queues: Sequence[str], *, consumer_id: str, prefetch: int = 0) -> Consumer:
+        self._native_delay.ensure(queues)
         consumer = AMQPConsumer(self._link, self._topology, self._holding(), queues, consumer_id)
         if self._pid != os.getpid():
             self._pid, self._consumers = os.getpid(), WeakSet()
