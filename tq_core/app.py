@@ -596,7 +596,15 @@ class Celery:
         """Store a custom state of a running task."""
         from tq_core.contracts.backend import ResultRecord
 
-        self.backend.store([ResultRecord(task_id, state, meta, group_id=request.group, parent_id=request.parent_id)])
+        record = ResultRecord(
+            task_id,
+            state,
+            meta,
+            group_id=request.group,
+            parent_id=request.parent_id,
+            reply_to=request.reply_to,
+        )
+        self.backend.store([record])
 
     def send_retry(self, retry: Any, request: Request) -> None:
         """Send the next run that a ``Retry`` stands for, now."""

@@ -10,7 +10,7 @@ from tq_core.canvas.freezing import Place, attach
 from tq_core.canvas.group import group, members, running_request
 from tq_core.canvas.sending import one_publish
 from tq_core.canvas.signature import Signature, maybe_signature
-from tq_core.errors import BackendError
+from tq_core.errors import BackendError, NotSupported
 
 if TYPE_CHECKING:
     from tq_core.app import Celery
@@ -188,6 +188,13 @@ class chord(Signature):
             raise BackendError(
                 "A chord needs a result backend to count its header's results: set result_backend, for instance to "
                 "'redis://localhost/0' or 'db+sqlite:///results.db'"
+            )
+        if capabilities.replies and not capabilities.chords:
+            raise NotSupported(
+                "A chord, and a group with a task behind it, needs a result backend that counts its header's results; "
+                f"{type(app.backend).__name__} sends them to the caller and keeps none. Set result_backend to "
+                "'redis://localhost/0' or 'db+postgresql://…', or gather the group's results in the caller and send "
+                "the body from there"
             )
         return capabilities.chords
 

@@ -79,7 +79,14 @@ def fail_unsent(app: Celery, signature: Any, error: BaseException, *, with_errba
     if backend.capabilities.stores:
         done = now().isoformat()
         records = [
-            ResultRecord(task.id, states.FAILURE, described, date_done=done, group_id=task.options.get("group_id"))
+            ResultRecord(
+                task.id,
+                states.FAILURE,
+                described,
+                date_done=done,
+                group_id=task.options.get("group_id"),
+                reply_to=task.options.get("reply_to") or app.producer.reply_to,
+            )
             for task in tasks
             if task.id
         ]

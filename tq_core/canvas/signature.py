@@ -333,6 +333,9 @@ class Signature(dict[str, Any]):
         return self._freeze(Place(_id, group_id, group_index, chord, root_id, parent_id))
 
     def _freeze(self, place: Place) -> Any:
+        producer = self.app.producer
+        if producer.replies:  # a worker that sends it for us is to name our address, not its own
+            self.options.setdefault("reply_to", producer.reply_to)
         return self.app.AsyncResult(place.mark(self.options))
 
     # callbacks

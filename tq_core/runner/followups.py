@@ -85,17 +85,20 @@ class FollowUps:
 
 
 class _Sending:
-    """While entered, sends are collected and count as sent by ``request``'s task."""
+    """While entered, sends are collected and count as sent by ``request``'s task; its caller hears of their results."""
 
     def __init__(self, app: Celery, request: Request) -> None:
         self._collecting = app.producer.collecting()
+        self._replying = app.producer.replying_to(request.reply_to)
         self._request = request
 
     def __enter__(self) -> list[Message]:
         self._token = current.running.set(self._request)
+        self._replying.__enter__()
         messages: list[Message] = self._collecting.__enter__()
         return messages
 
     def __exit__(self, *raised: Any) -> None:
         self._collecting.__exit__(*raised)
+        self._replying.__exit__(*raised)
         current.running.reset(self._token)

@@ -75,6 +75,11 @@ class Job:
         """What the broker knows the delivery by."""
         return self.delivery.tag
 
+    @property
+    def reply_to(self) -> str:
+        """Where its caller hears of its result, or ""."""
+        return self.delivery.message.reply_to if self.delivery.message is not None else ""
+
     def __repr__(self) -> str:
         return f"<Job {self.task_name}[{self.task_id}]>"
 

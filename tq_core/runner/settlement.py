@@ -235,7 +235,15 @@ class Settler:
         elif job.task_id and self._backend.capabilities.stores:
             # Undecodable, but its id could be read: whoever waits for it gets an answer.
             failure = describe_exception(outcome.error)
-            batch.records.append(ResultRecord(job.task_id, states.FAILURE, failure, date_done=now().isoformat()))
+            batch.records.append(
+                ResultRecord(
+                    job.task_id,
+                    states.FAILURE,
+                    failure,
+                    date_done=now().isoformat(),
+                    reply_to=job.reply_to,
+                )
+            )
             batch.jobs.append(job)
         batch.endings.append(Bury(job.tag, outcome.reason, outcome.traceback))
 
@@ -262,6 +270,7 @@ class Settler:
             message.group,
             message.parent_id,
             self._extended_fields(job, message) if self._extended else {},
+            message.reply_to,
         )
 
     def _extended_fields(self, job: Job, message: Any) -> dict[str, Any]:
@@ -318,7 +327,12 @@ class Settler:
             narration.ended(job, failed)
             described = describe_exception(error)
             failure = ResultRecord(
-                record.task_id, states.FAILURE, described, failed.traceback, date_done=now().isoformat()
+                record.task_id,
+                states.FAILURE,
+                described,
+                failed.traceback,
+                date_done=now().isoformat(),
+                reply_to=record.reply_to,
             )
             self._store_failure(batch, failure, job)
             batch.parts = [

@@ -310,12 +310,15 @@ class Link:
                 return
         self.discard(channel.wire)
 
-    def publish(self, parcels: Sequence[Parcel], deadline: float) -> Outcome:
+    def publish(
+        self, parcels: Sequence[Parcel], deadline: float, *, before: Sequence[tuple[int, bytes]] = ()
+    ) -> Outcome:
         """Publish messages and wait until the server has confirmed them.
 
         Args:
             parcels: the messages.
             deadline: monotonic seconds.
+            before: methods that nothing answers, and their arguments, to be carried out first.
 
         Returns:
             what became of them; those in neither of its lists are in their queues.
@@ -329,6 +332,8 @@ class Link:
             wire = channel.wire
             if wire.blocked is not None:
                 self._await_unblocked(channel, deadline)
+            for number, arguments in before:
+                channel.cast(number, arguments)
             try:
                 returned, refused = channel.publish(parcels, deadline)
             except Refused as error:

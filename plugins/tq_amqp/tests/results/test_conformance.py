@@ -1,0 +1,22 @@
+"""The contract of result backends, kept over a RabbitMQ."""
+
+from __future__ import annotations
+
+import pytest
+
+from tq_core.testing.conformance.address import Address
+from tq_core.testing.conformance.backend import BackendConformance
+
+SETTINGS = {"broker_publish_timeout": 3.0, "broker_transport_options": {"answer_timeout": 3.0}}
+
+
+class TestReplies(BackendConformance):
+    @pytest.fixture
+    def address(self, vhost: str) -> Address:
+        return Address(f"rpc+{vhost}", SETTINGS)
+
+
+class TestTaskQueues(BackendConformance):
+    @pytest.fixture
+    def address(self, vhost: str) -> Address:
+        return Address(vhost, SETTINGS)
