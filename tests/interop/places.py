@@ -84,6 +84,12 @@ def rabbitmq_database() -> Iterator[Place]:
 
 
 @contextmanager
+def rabbitmq_rpc() -> Iterator[Place]:
+    with own_vhost() as broker:
+        yield Place(broker, "rpc://", _ON_RABBITMQ, urgent_first=(9, 5, 0))
+
+
+@contextmanager
 def quorum() -> Iterator[Place]:
     queues = {
         f"q-{side}": {
@@ -109,6 +115,12 @@ PLACES: dict[str, Site] = {
     ),
     "rabbitmq-database": Site(
         "the same with results in a database, in Celery's tables", rabbitmq_database, ("json", "pickle")
+    ),
+    "rabbitmq-rpc": Site(
+        "the same with results sent to the client that asked (`rpc://`), where neither side has chords",
+        rabbitmq_rpc,
+        ("json", "pickle"),
+        ("chord",),
     ),
     "rabbitmq-quorum": Site(
         "messages in quorum queues on a topic exchange, where Celery's clients leave due times to RabbitMQ; results in "

@@ -56,7 +56,7 @@ class Driver:
     """
 
     def __init__(self, side: str, place: Place) -> None:
-        self.side = side
+        self.side, self.place = side, place
         self._log = _log_file(f"{side}-driver")
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
