@@ -157,11 +157,12 @@ def matrix(queue: str, node: str, fifo: str, encodings: list[str], features: lis
     """Send everything to one worker and return what came of it, by feature and encoding."""
     found = {}
     # What expires must not wait in the broker behind all the rest, which drops it then.
-    for several in (CALM.keys() - {"expires"}, {"expires"}):
+    for several in ([name for name in CALM if name != "expires"], ["expires"]):
         asked = {}
         for encoding in encodings:
-            for feature in several.intersection(features):
-                asked[f"{feature}-{encoding}"] = _ask(CALM[feature], Cell(encoding, queue))
+            for feature in several:
+                if feature in features:
+                    asked[f"{feature}-{encoding}"] = _ask(CALM[feature], Cell(encoding, queue))
         found |= {name: _answer(ask) for name, ask in asked.items()}
     # While the worker is held up, messages wait for it.
     held = project.hold.apply_async((fifo,), queue=queue)
