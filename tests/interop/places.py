@@ -78,9 +78,10 @@ def rabbitmq_database() -> Iterator[Place]:
     with own_vhost() as broker, tempfile.TemporaryDirectory(prefix="tq-interop-") as directory:
         backend = f"db+sqlite:///{directory}/results.db"
         # Celery 5.5 would make the tables with fewer columns than 5.7 reads.
-        with closing(Celery(backend=backend)) as app:
-            app.backend.connect(5.0)
-        yield Place(broker, backend, _ON_RABBITMQ, urgent_first=(9, 5, 0))
+        with closing(Celery(broker="memory://", backend=backend)) as app:
+            app.backend.fetch(["none"])
+        settings = {**_ON_RABBITMQ, "result_backend_transport_options": {"shared_with": "celery-5.5"}}
+        yield Place(broker, backend, settings, urgent_first=(9, 5, 0))
 
 
 @contextmanager

@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 _LEVELS = 28
 _DELIVERY = "celery_delayed_delivery"
 _TYPES = ("quorum", "classic")
+#: Seconds that RabbitMQ may take to make the 28 queues.
+_PATIENCE = 30.0
 
 
 class NativeDelay:
@@ -67,7 +69,7 @@ class NativeDelay:
         if not wanted:
             return
         try:
-            self._link.call(self._make_levels)
+            self._link.call(self._make_levels, _PATIENCE)
             for name in wanted:
                 self._topology.ensure(name)
                 self._link.call(lambda channel, until, name=name: self._bind(name, channel, until))  # type: ignore[misc]
