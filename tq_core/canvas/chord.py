@@ -179,7 +179,7 @@ class chord(Signature):
             for task in header.tasks:
                 task.apply_async(add_to_parent=False)
             if not counted:
-                self._send_unlock(app, group_id, kept, header_result, merged)
+                self._send_unlock(app, group_id, kept, header_result, body.options)
         parent = running_request()
         if add_to_parent and parent is not None:
             parent.add_child(header_result)
@@ -203,10 +203,15 @@ class chord(Signature):
             )
         return capabilities.chords
 
-    def _send_unlock(
-        self, app: Celery, group_id: str, body: Signature, header: Any, options: Mapping[str, Any]
-    ) -> None:
-        """Send the task that waits for the header where the backend cannot count."""
+    def _send_unlock(self, app: Celery, group_id: str, body: Any, header: Any, options: Mapping[str, Any]) -> None:
+        """Send the task that waits for the header where the backend cannot count; it goes where the body goes.
+
+        Args:
+            app, group_id: of the header.
+            body: as messages are to carry it.
+            header: the header's result.
+            options: the body's.
+        """
         interval = app.conf.result_chord_retry_interval
         where = {name: options[name] for name in ("queue", "exchange", "routing_key") if options.get(name)}
         app.send_task(

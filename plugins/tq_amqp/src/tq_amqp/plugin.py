@@ -24,6 +24,7 @@ BROKER_CAPABILITIES = BrokerCapabilities(
     delivery_count=True,
     dead_letters=True,
     broadcast=True,
+    control=True,
     peek=True,
     depth=True,
     purge=True,

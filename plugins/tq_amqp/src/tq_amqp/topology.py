@@ -112,6 +112,18 @@ class Topology:
             return self._default_type
         return "classic" if queue in self._configured else self._missing_type
 
+    def has_quorum(self) -> bool:
+        """Tell whether one of the configured queues is a quorum queue."""
+        return any(self.kind(queue) == "quorum" for queue in self._configured)
+
+    def indirect_bindings(self, queue: str) -> list[tuple[str, str]]:
+        """Return the exchanges that are not direct and bound to a queue, with the routing keys."""
+        return [
+            (exchange.name, key)
+            for exchange, key, _ in self._bindings(self.spec(queue))
+            if (exchange.type or "direct") != "direct"
+        ]
+
     def arguments(self, queue: str) -> dict[str, Any]:
         """Return the ``x-`` arguments of a queue."""
         spec = self.spec(queue)

@@ -232,6 +232,10 @@ class Wire:
             del self._channels[channel.number]
             self._free.append(channel.number)
 
+    def fileno(self) -> int:
+        """Return the socket's descriptor, -1 once it is closed; what was read already does not show there."""
+        return self._sock.fileno()
+
     def watch(self, descriptor: int) -> None:
         """Let :meth:`pump` return when this file descriptor becomes readable, too."""
         self._poll.register(descriptor, select.POLLIN)
