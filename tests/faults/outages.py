@@ -1,4 +1,4 @@
-"""Fault c: the broker's server is killed and restarted, its connections are cut, fall silent, or its file is locked."""
+"""Faults c and d: the broker's server is killed and restarted, its connections are cut or fall silent, its file is locked."""
 
 from __future__ import annotations
 
@@ -18,9 +18,18 @@ from tq_core.errors import TQError
 
 def restarts(case: Case) -> Verdict:
     """Kill the server under load, start it a second later; again and again."""
+    return _restarts(case, "c", within=2.0)
+
+
+def node_restarts(case: Case) -> Verdict:
+    """Kill a node of RabbitMQ under load, start it a second later; again and again."""
+    return _restarts(case, "d", within=3.0)
+
+
+def _restarts(case: Case, fault: str, within: float) -> Verdict:
     rounds, tasks = (1, 100) if case.short else (5, 600)
-    target = "0 lost, 0 FAILURE, in flight at most twice, resumes within 2 s"
-    verdict = Verdict("c", f"server killed, {rounds} times", target)
+    target = f"0 lost, 0 FAILURE, in flight at most twice, resumes within {within:g} s"
+    verdict = Verdict(fault, f"server killed, {rounds} times", target)
     with case.site_and_server() as (site, server):
         node = site.node("-c", "2")
         runners = node.runners()
@@ -38,7 +47,7 @@ def restarts(case: Case) -> Verdict:
         verdict.require(waiter.value() == tasks - 1, f"the waiting client got {waiter.found!r}")
         # A server may forget, when it is killed, who took what a moment before.
         _judge(site, verdict, node, runners, results, twice=2 * rounds)
-        verdict.require_in_time(verdict.longest <= 2.0, f"resumed {verdict.longest:.1f} s after the server")
+        verdict.require_in_time(verdict.longest <= within, f"resumed {verdict.longest:.1f} s after the server")
     return verdict
 
 
