@@ -68,6 +68,27 @@ _BYTES, _NO_TEXT = _long(b"x", b"one"), text(b"\xff\xfe")
 _TRUE, _VOID = b"t\x01", b"V"
 
 
+def value_of(value: Any) -> bytes:
+    """Write a value of a table as JSON's types go.
+
+    Raises:
+        struct.error: it is a number of more than 64 bits.
+    """
+    if value is None:
+        return _VOID
+    if isinstance(value, bool):
+        return b"t\x01" if value else b"t\x00"
+    if isinstance(value, int):
+        return _number("l", "q", value)
+    if isinstance(value, float):
+        return _number("d", "d", value)
+    if isinstance(value, str):
+        return text(value.encode("utf-8", "surrogatepass"))
+    if isinstance(value, list):
+        return _array(*map(value_of, value))
+    return _inner({name: value_of(inner) for name, inner in value.items()})
+
+
 def parts_of(task_id: str) -> dict[str, bytes]:
     """Return the properties of a good message, each as it is written."""
     return {
@@ -144,8 +165,8 @@ def _mistyped() -> dict[str, dict[str, Any]]:
             "true": _TRUE,
             "a half": _number("d", "d", 0.5),
         },
-        "eta": {"a time": _time(4_000_000_000), "bytes": _BYTES, "a decimal": _decimal(1, 5), "true": _TRUE},
-        "expires": {"a time": _time(4_000_000_000), "bytes": _BYTES, "a table": _inner({})},
+        "eta": {"bytes": _BYTES, "a decimal": _decimal(1, 5), "true": _TRUE},
+        "expires": {"bytes": _BYTES, "a table": _inner({})},
         "retries": {
             "a decimal": _decimal(0, 3),
             "bytes": _BYTES,
@@ -173,12 +194,32 @@ def _mistyped() -> dict[str, dict[str, Any]]:
     }
 
 
+#: A value of each type of RabbitMQ's.
+_EVERY_TYPE = {
+    "a": _array(_BYTES, _VOID, _time(1)),
+    "b": _number("b", "b", -1),
+    "B": _number("B", "B", 255),
+    "d": _number("d", "d", float("nan")),
+    "D": _decimal(255, -(2**31)),
+    "f": _number("f", "f", float("inf")),
+    "F": _inner({"deeper": _inner({})}),
+    "I": _number("I", "i", -1),
+    "i": _number("i", "I", 2**32 - 1),
+    "l": _number("l", "q", -(2**63)),
+    "s": _number("s", "h", -1),
+    "S": _NO_TEXT,
+    "t": b"t\x07",
+    "T": _time(0),
+    "u": _number("u", "H", 65_535),
+    "V": _VOID,
+    "x": _BYTES,
+}
 _LONG_TEXT = text("x" * 130_700)
 
 #: Everything that is to be buried. ``properties`` are written for an id; a ``body`` may stand beside them.
 BAD: Mapping[str, Mapping[str, Any]] = {
     **_mistyped(),
-    "no properties at all": {"properties": lambda task_id: b"\x00\x00"},
+    "no properties at all": {"properties": lambda task_id: b"\x00\x00", "body": GOOD + b" "},
     "no properties and no body": {"properties": lambda task_id: b"\x00\x00", "body": b""},
     "no headers": _without("headers"),
     "headers that are empty": _with(headers=table({})),
@@ -186,6 +227,8 @@ BAD: Mapping[str, Mapping[str, Any]] = {
     "a content type of no letters": _with(content_type=short("")),
     "a content type in no UTF-8": _with(content_type=short(b"\xff\xfe")),
     "a content type of control characters": _with(content_type=short("text/\x1b[2J\nforged: line")),
+    "a content type in capitals": _with(content_type=short("APPLICATION/JSON")),
+    "a body of text in Latin-1": {**_with(content_encoding=short("iso-8859-1")), "body": b'[["\xe9"], {}, {}]'},
     "a content type of 255 letters": _with(content_type=short("x" * 255)),
     "a content encoding in no UTF-8": _with(content_encoding=short(b"\xff\xfe")),
     "a correlation id in no UTF-8": _with(correlation_id=short(b"\xff\xfe")),
@@ -221,7 +264,6 @@ BAD: Mapping[str, Mapping[str, Any]] = {
     "an expiration below zero": _with(expiration=short("-1")),
     "another user's name": _with(user_id=short("somebody")),
     "copies to an address that is a number": _header("CC", _number("I", "i", 5)),
-    "copies to a list of numbers": _header("CC", _array(_number("I", "i", 5))),
 }
 
 #: Strange, and no reason to refuse them: what is asked of the worker is to live.
@@ -240,8 +282,6 @@ ODD: Mapping[str, Mapping[str, Any]] = {
     "only what must be": _without("content_encoding", "delivery_mode", "priority", "correlation_id"),
     "no content encoding": _without("content_encoding"),
     "an unknown content encoding": _with(content_encoding=short("utf-99")),
-    "a content type in capitals": _with(content_type=short("APPLICATION/JSON")),
-    "a body of text in Latin-1": {**_with(content_encoding=short("iso-8859-1")), "body": b'[["\xe9"], {}, {}]'},
     "sent before all time": _with(timestamp=bytes(8)),
     "sent at the end of time": _with(timestamp=b"\xff" * 8),
     "expired at once": _with(expiration=short("0")),
@@ -256,27 +296,7 @@ ODD: Mapping[str, Mapping[str, Any]] = {
             }
         )
     },
-    "headers of every type": _headers(
-        {
-            "a": _array(_BYTES, _VOID, _time(1)),
-            "b": _number("b", "b", -1),
-            "B": _number("B", "B", 255),
-            "d": _number("d", "d", float("nan")),
-            "D": _decimal(255, -(2**31)),
-            "f": _number("f", "f", float("inf")),
-            "F": _inner({"deeper": _inner({})}),
-            "I": _number("I", "i", -1),
-            "i": _number("i", "I", 2**32 - 1),
-            "l": _number("l", "q", -(2**63)),
-            "s": _number("s", "h", -1),
-            "S": _NO_TEXT,
-            "t": b"t\x07",
-            "T": _time(0),
-            "u": _number("u", "H", 65_535),
-            "V": _VOID,
-            "x": _BYTES,
-        }
-    ),
+    **{f"a header of the type {letter}": _header("mine", value) for letter, value in _EVERY_TYPE.items()},
     "a good message that fills the frame": _header("long", _LONG_TEXT),
     "a good message that fills the frame, due later": _headers(
         {"long": _LONG_TEXT, "x-tq-due": _number("l", "q", 4_000_000_000_000)}
@@ -297,5 +317,8 @@ ODD: Mapping[str, Mapping[str, Any]] = {
     "due in the year 9999": _header("eta", text("9999-12-31T23:59:59+00:00")),
     "expired in the year 1": _header("expires", text("0001-01-01T00:00:00")),
     "a limit of no time": _header("timelimit", _array(_VOID, _number("I", "i", 0))),
+    "due at a time of AMQP's": _header("eta", _time(1)),
+    "expired at a time of AMQP's": _header("expires", _time(1)),
+    "copies to a list of numbers": _header("CC", _array(_number("I", "i", 5))),
     "an id of 150 letters": _header("id", text("x" * 150)),
 }

@@ -1,4 +1,4 @@
-"""What a run leaves in a virtual host of RabbitMQ, held against the table of objects in ``plugins/tq_amqp/README.md``."""
+"""What a run leaves in a RabbitMQ, held against the table of objects in ``plugins/tq_amqp/README.md``."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def unowned(url: str) -> list[str]:
 
 
 def remains(url: str) -> list[str]:
-    """Say what is left of a run whose processes have all ended or been killed: its connections, and as :func:`unowned`."""
+    """Say what a run whose processes have all ended, or were killed, has left: its connections, and :func:`unowned`."""
     wait_until(lambda: not connections(url), _NOTICED, every=0.2)
     return [f"the connection {name!r} is still open" for name in sorted(connections(url))] + unowned(url)
 

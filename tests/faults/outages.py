@@ -1,4 +1,4 @@
-"""Faults c and d: the broker's server is killed and restarted, its connections are cut or fall silent, its file is locked."""
+"""Faults c and d: the server is killed and restarted, its connections are cut or fall silent, its file is locked."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import struct
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, ClassVar
@@ -11,8 +12,8 @@ from urllib.parse import unquote, urlsplit
 
 import amqp
 
-from tests.faults.raw_queue import BODY, TASK, Parts, RawQueue
-from tests.malformed_properties import BAD, ODD
+from tests.faults.raw_queue import BODY, Parts, RawQueue
+from tests.malformed_properties import BAD, ODD, parts_of, short, table, value_of, written
 
 #: What :meth:`RawQueue.put` calls its messages, wherever it may stand.
 _NAME = re.compile(rb"(?:bad|odd)-\d+")
@@ -67,28 +68,18 @@ class RawMessages(RawQueue):
     def put(self, task_id: str, parts: Parts) -> bool:
         body = parts.get("body", BODY)
         try:
-            if "properties" in parts:
-                message = _Handmade(body, parts["properties"](task_id))
-            else:
-                message = amqp.Message(
-                    body,
-                    application_headers=dict(parts.get("headers", {"task": TASK, "id": task_id})),
-                    content_type=parts.get("content_type", "application/json"),
-                    content_encoding="utf-8",
-                    correlation_id=task_id,
-                    delivery_mode=2,
-                )
-                message._serialize_properties()
-        except Exception:  # whatever a table cannot hold
+            properties = parts["properties"](task_id) if "properties" in parts else _properties(task_id, parts)
+        except struct.error:  # a number that AMQP has no room for
             return False
         try:
-            self._channel.basic_publish_confirm(message, "", "celery", timeout=30)
+            self._channel.basic_publish_confirm(_Handmade(body, properties), "", "celery", timeout=30)
         except (amqp.exceptions.AMQPError, OSError):
             with suppress(amqp.exceptions.AMQPError, OSError):
                 self._connection.close()
             self._channel = self._open()
             return False
-        self._names[_digest(body)] = task_id
+        if task_id.encode() not in properties:
+            self._names[_digest(body)] = task_id
         return True
 
     def buried(self) -> dict[str, str]:
@@ -111,6 +102,15 @@ class RawMessages(RawQueue):
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _properties(task_id: str, parts: Parts) -> bytes:
+    changes = {}
+    if "headers" in parts:
+        changes["headers"] = table({name: value_of(value) for name, value in parts["headers"].items()})
+    if "content_type" in parts:
+        changes["content_type"] = short(parts["content_type"])
+    return written({**parts_of(task_id), **changes})
 
 
 def _digest(body: bytes) -> bytes:
