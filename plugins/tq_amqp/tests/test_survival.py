@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 from tq_amqp.plugin import tq_broker
@@ -14,7 +15,7 @@ from tq_core.contracts.broker import Ack, Broker, BrokerRequest, Consumer
 from tq_core.errors import BrokerError, BrokerUnavailable, PublishError
 from tq_core.testing.conformance.broker import ids, message
 from tq_core.testing.conformance.network import insist
-from tq_core.testing.conformance.patience import take, until
+from tq_core.testing.conformance.patience import nothing, take, until
 from tq_core.testing.proxy import Proxy
 
 
@@ -100,6 +101,26 @@ def test_a_begun_message_stays_its_holders_over_a_restart(
         assert mine.receive(1, 0.1) == []
     assert list(mine.settle([Ack(delivery.tag)])) == []
     assert broker.depth("begun").ready == 0
+
+
+def test_a_begun_message_can_be_ended_after_a_cut_before_anything_else_is_asked(
+    server: PrivateRabbitMQ, opener: Callable[..., Broker]
+) -> None:
+    with Proxy(server.host, server.port) as proxy:
+        broker = opener(f"amqp://guest:guest@{proxy.host}:{proxy.port}//")
+        consumer = broker.consumer(["cut"], consumer_id="cut")
+        broker.publish([message("x", "cut")])
+        (delivery,) = take(consumer, 1)
+        consumer.begin([delivery.tag])
+        assert consumer.receive(1, 0) == []  # what was sent before has arrived
+        proxy.cut()
+        # The first call may be the one that finds out; the second has to work.
+        with suppress(BrokerUnavailable):
+            assert list(consumer.settle([Ack(delivery.tag)])) == []
+        assert list(consumer.settle([Ack(delivery.tag)])) in ([], [delivery.tag])
+        consumer.close()
+    rival = opener().consumer(["cut"], consumer_id="rival")
+    assert nothing(rival)
 
 
 def test_a_dead_holders_begun_message_comes_to_others_without_a_successor(
