@@ -36,6 +36,8 @@ class BrokerUnderTest:
         left: says of what is left in a place where nobody is at work what nobody will ever remove.
         remains: the same of a place whose nodes were killed in the middle of their work.
         connections: names the connections to a place, where the server tells.
+        hands_on: True where what was held over a connection goes to others the moment it is lost, also if the
+            holder lives, so that a late task in flight may end twice.
     """
 
     name: str
@@ -47,6 +49,7 @@ class BrokerUnderTest:
     left: Callable[[str], list[str]] = lambda url: []
     remains: Callable[[str], list[str]] = lambda url: []
     connections: Callable[[str], set[str]] = lambda url: set()
+    hands_on: bool = False
 
 
 @contextmanager
@@ -85,6 +88,7 @@ BROKERS = {
             unowned_objects,
             remains,
             connections,
+            hands_on=True,
         ),
     )
 }
