@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from tq_amqp.plugin import tq_broker
@@ -180,6 +181,17 @@ def test_a_half_open_connection_is_noticed_while_waiting(
         proxy.resume()
         opener().publish([message("x", "half")])
         assert receive_until(consumer, {"x"}) == ["x"]
+
+
+def test_a_large_message_may_take_longer_than_an_answer(server: PrivateRabbitMQ, opener: Callable[..., Broker]) -> None:
+    body = bytes(96 << 20)
+    opener(broker_publish_timeout=60.0).publish([replace(message("large", "large"), body=body)])
+    slow = opener(broker_transport_options={"answer_timeout": 0.1})
+    consumer = insist(lambda: slow.consumer(["large"], consumer_id="slow"))
+    (delivery,) = until(lambda: insist(lambda: consumer.receive(1, 0.2)))
+    assert delivery.message is not None
+    assert delivery.message.body == body
+    insist(lambda: consumer.settle([Ack(delivery.tag)]))
 
 
 def test_the_next_node_of_a_list_is_used_when_the_first_is_away(
