@@ -2,87 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import amqp
 import pytest
 
+from plugins.tq_amqp.tests.worker_site import WorkerSite
 from tests.faults.site import Node, wait_until
 from tests.private_servers import rabbitmqctl
-from tq_core import Celery
 from tq_core.errors import PublishError
-
-PROJECT = """\
-import json, os
-from tq_core import Celery
-
-app = Celery("project", broker=os.environ["PROJECT_URL"])
-app.conf.update(json.loads(os.environ["PROJECT_SETTINGS"]))
-
-
-@app.task
-def good(number):
-    return number
-"""
 
 #: What a user may do who has been given what tq asks for, and the queues whose names begin with "good".
 _ENOUGH = r"^(tq\\.|good|celery|reply\\.|amq\\.gen)"
-
-
-class Site:
-    """A worker in processes of its own, and a client, with the same settings.
-
-    Args:
-        directory: where the worker runs.
-        url: of the broker.
-    """
-
-    def __init__(self, directory: Path, url: str) -> None:
-        self._directory = directory
-        self.url = url
-        self.settings: dict[str, Any] = {}
-        self._ended: list[Callable[[], object]] = []
-        (directory / "project.py").write_text(PROJECT)
-
-    def worker(self, *queues: str, url: str = "") -> Node:
-        """Start a worker of some queues, and wait until it is ready."""
-        env = {**os.environ, "PROJECT_URL": url or self.url, "PROJECT_SETTINGS": json.dumps(self.settings)}
-        node = Node(self._directory, env, ["-c", "1", "-Q", ",".join(queues)])
-        self._ended.append(node.kill)
-        return node.ready()
-
-    def client(self, url: str = "") -> Celery:
-        """Return an application with the same settings."""
-        app = Celery("client", broker=url or self.url)
-        app.conf.update(self.settings)
-        self._ended.append(app.close)
-        return app
-
-    def runs(self, node: Node, queue: str) -> bool:
-        """Send a task to a queue and wait until the worker has run it."""
-        task_id = str(uuid.uuid4())
-        self.client().send_task("project.good", (1,), queue=queue, task_id=task_id)
-        return wait_until(lambda: f"[{task_id}] succeeded" in node.text, 30)
-
-    def close(self) -> None:
-        """End the worker and the clients."""
-        for end in self._ended:
-            end()
-
-
-@pytest.fixture
-def site(tmp_path: Path, vhost: str) -> Iterator[Site]:
-    """A worker and clients in the tests' virtual host."""
-    site = Site(tmp_path, vhost)
-    yield site
-    site.close()
 
 
 @pytest.fixture
@@ -111,7 +46,7 @@ def names() -> tuple[str, str]:
     return f"good-{tail}", f"bad-{tail}"
 
 
-def judge(site: Site, node: Node, good: str, *words: str) -> None:
+def judge(site: WorkerSite, node: Node, good: str, *words: str) -> None:
     """The worker has said what is wrong in one line, with these words in it, and serves the good queue all the same."""
     runners = node.runners()
     assert site.runs(node, good)
@@ -127,7 +62,7 @@ def judge(site: Site, node: Node, good: str, *words: str) -> None:
     assert node.runners() == runners
 
 
-def test_a_worker_names_a_queue_that_is_missing_and_serves_it_once_it_exists(site: Site, channel: Any) -> None:
+def test_a_worker_names_a_queue_that_is_missing_and_serves_it_once_it_exists(site: WorkerSite, channel: Any) -> None:
     good, missing = names()
     site.settings["task_queues"] = [{"name": good}, {"name": missing, "no_declare": True}]
     node = site.worker(good, missing)
@@ -136,7 +71,7 @@ def test_a_worker_names_a_queue_that_is_missing_and_serves_it_once_it_exists(sit
     assert site.runs(node, missing)
 
 
-def test_a_worker_in_passive_mode_names_a_queue_that_is_missing(site: Site, channel: Any) -> None:
+def test_a_worker_in_passive_mode_names_a_queue_that_is_missing(site: WorkerSite, channel: Any) -> None:
     good, missing = names()
     channel.queue_declare(good, durable=True, auto_delete=False)
     site.settings["task_queues"] = [{"name": good}, {"name": missing}]
@@ -145,14 +80,14 @@ def test_a_worker_in_passive_mode_names_a_queue_that_is_missing(site: Site, chan
     judge(site, node, good, f"queue '{missing}' does not exist", "passive")
 
 
-def test_a_worker_names_a_queue_that_another_connection_has_for_itself(site: Site, channel: Any) -> None:
+def test_a_worker_names_a_queue_that_another_connection_has_for_itself(site: WorkerSite, channel: Any) -> None:
     good, taken = names()
     channel.queue_declare(taken, exclusive=True, durable=False, auto_delete=True)
     site.settings["task_queues"] = [{"name": good}, {"name": taken}]
     judge(site, site.worker(good, taken), good, f"queue '{taken}'", "exclusive", "task_queues")
 
 
-def test_a_worker_names_a_queue_that_its_user_may_not_use(site: Site, vhost: str) -> None:
+def test_a_worker_names_a_queue_that_its_user_may_not_use(site: WorkerSite, vhost: str) -> None:
     good, secret = names()
     site.settings["task_queues"] = [{"name": good}, {"name": secret}]
     with limited_user(vhost) as url:
@@ -161,7 +96,7 @@ def test_a_worker_names_a_queue_that_its_user_may_not_use(site: Site, vhost: str
         node.kill()
 
 
-def test_a_worker_names_an_exchange_of_another_type(site: Site, channel: Any) -> None:
+def test_a_worker_names_an_exchange_of_another_type(site: WorkerSite, channel: Any) -> None:
     good, wrong = names()
     channel.exchange_declare(f"{wrong}.news", "fanout", durable=True, auto_delete=False)
     bound = {"name": wrong, "exchange": f"{wrong}.news", "exchange_type": "topic", "routing_key": "#"}
@@ -169,7 +104,7 @@ def test_a_worker_names_an_exchange_of_another_type(site: Site, channel: Any) ->
     judge(site, site.worker(good, wrong), good, f"exchange '{wrong}.news'", "exchange_type in task_queues")
 
 
-def test_a_queue_with_other_arguments_is_served_with_one_warning(site: Site, channel: Any) -> None:
+def test_a_queue_with_other_arguments_is_served_with_one_warning(site: WorkerSite, channel: Any) -> None:
     good, other = names()
     channel.queue_declare(other, durable=True, auto_delete=False, arguments={"x-max-length": 1000})
     site.settings["task_queues"] = [{"name": good}, {"name": other, "message_ttl": 60}]
@@ -181,7 +116,7 @@ def test_a_queue_with_other_arguments_is_served_with_one_warning(site: Site, cha
     assert ": ERROR/" not in node.text
 
 
-def test_a_client_without_the_permission_is_told_and_goes_on(site: Site, vhost: str) -> None:
+def test_a_client_without_the_permission_is_told_and_goes_on(site: WorkerSite, vhost: str) -> None:
     good, secret = names()
     with limited_user(vhost) as url:
         client = site.client(url)
@@ -194,7 +129,7 @@ def test_a_client_without_the_permission_is_told_and_goes_on(site: Site, vhost: 
         client.close()
 
 
-def test_a_client_is_told_which_exchange_is_missing_and_goes_on(site: Site, channel: Any) -> None:
+def test_a_client_is_told_which_exchange_is_missing_and_goes_on(site: WorkerSite, channel: Any) -> None:
     good, lost = names()
     for name in (good, lost):
         channel.queue_declare(name, durable=True, auto_delete=False)

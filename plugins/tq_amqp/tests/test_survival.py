@@ -202,6 +202,21 @@ def test_the_next_node_of_a_list_is_used_when_the_first_is_away(
     assert ids(take(broker.consumer(["failover"], consumer_id="c"), 1)) == ["x"]
 
 
+def test_a_consumer_goes_on_at_the_next_node_when_its_own_goes_away(
+    server: PrivateRabbitMQ, opener: Callable[..., Broker]
+) -> None:
+    with Proxy(server.host, server.port) as first:
+        broker = opener(f"amqp://guest:guest@{first.host}:{first.port}//;{server.url}")
+        consumer = broker.consumer(["next"], consumer_id="next")
+        broker.publish([message("before", "next")])
+        (held,) = take(consumer, 1)
+        assert first.connections
+        first.refuse()
+        broker.publish([message("after", "next")])
+        assert set(receive_until(consumer, {"before", "after"})) == {"before", "after"}
+        assert ids([held]) == ["before"]
+
+
 def test_heartbeats_keep_a_connection_while_a_task_runs(server: PrivateRabbitMQ, opener: Callable[..., Broker]) -> None:
     broker = opener(broker_transport_options={"heartbeat": 1})
     consumer = broker.consumer(["beats"], consumer_id="beats")
