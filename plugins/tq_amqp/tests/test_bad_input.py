@@ -17,7 +17,7 @@ from tests.private_servers import rabbitmqctl
 from tq_core.errors import PublishError
 
 #: What a user may do who has been given what tq asks for, and the queues whose names begin with "good".
-_ENOUGH = r"^(tq\\.|good|celery|reply\\.|amq\\.gen)"
+_ENOUGH = r"^(tq[.]|good|celery|reply[.]|amq[.]gen|amq[.]default$)"
 
 
 @pytest.fixture
