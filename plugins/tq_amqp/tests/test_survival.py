@@ -184,7 +184,7 @@ def test_a_half_open_connection_is_noticed_while_waiting(
 
 
 def test_a_large_message_may_take_longer_than_an_answer(server: PrivateRabbitMQ, opener: Callable[..., Broker]) -> None:
-    body = bytes(64 << 20)
+    body = bytes(96 << 20)
     opener(broker_publish_timeout=60.0).publish([replace(message("large", "large"), body=body)])
     slow = opener(broker_transport_options={"answer_timeout": 0.1}, broker_publish_timeout=60.0)
     consumer = insist(lambda: slow.consumer(["large"], consumer_id="slow"))
