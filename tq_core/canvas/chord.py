@@ -179,7 +179,7 @@ class chord(Signature):
             for task in header.tasks:
                 task.apply_async(add_to_parent=False)
             if not counted:
-                self._send_unlock(app, group_id, kept, header_result, body.options)
+                self._send_unlock(app, group_id, kept, header_result, {**merged, **body.options})
         parent = running_request()
         if add_to_parent and parent is not None:
             parent.add_child(header_result)
@@ -210,7 +210,7 @@ class chord(Signature):
             app, group_id: of the header.
             body: as messages are to carry it.
             header: the header's result.
-            options: the body's.
+            options: the body's, and before them those of the call.
         """
         interval = app.conf.result_chord_retry_interval
         where = {name: options[name] for name in ("queue", "exchange", "routing_key") if options.get(name)}

@@ -80,7 +80,7 @@ class ConfirmingChannel(Channel):
         self.check()
         wire = self.wire
         first = self._published + 1
-        pieces: list[bytes] = []
+        pieces: list[frames.Piece] = []
         self._returned.clear()
         self._refused.clear()
         known: dict[tuple[str, str], bytes] = {}

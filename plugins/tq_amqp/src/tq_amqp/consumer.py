@@ -374,6 +374,8 @@ class AMQPConsumer(Consumer):
     def settle(self, settlements: Sequence[Settlement], follow_ups: Sequence[Message] = ()) -> Sequence[Any]:
         try:
             self._collect_strays()
+            if self._wire is None and any(settlement.tag in self._keep for settlement in settlements):
+                self._open()  # what it keeps for itself is still its own, and is taken back into the hand
             lost: list[Any] = []
             given: dict[int, tuple[Settlement, Taken]] = {}
             for settlement in settlements:

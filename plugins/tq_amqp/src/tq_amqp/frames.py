@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from struct import Struct
-from typing import Any
+from typing import Any, TypeAlias
 
 from tq_amqp.tables import decode_table, encode_table
+
+#: What is gathered for sending.
+Piece: TypeAlias = bytes | memoryview
 
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 END = 0xCE
@@ -178,7 +181,7 @@ def publish_arguments(exchange: str, routing_key: str, *, mandatory: bool = True
 
 
 def add_message(
-    pieces: list[bytes], channel: int, arguments: bytes, properties: bytes, body: bytes, frame_max: int
+    pieces: list[Piece], channel: int, arguments: bytes, properties: bytes, body: bytes, frame_max: int
 ) -> None:
     """Add the frames of one published message to ``pieces``.
 
@@ -199,8 +202,9 @@ def add_message(
     if 0 < size <= most:
         pieces.append(HEAD.pack(BODY, channel, size) + body + _END)
         return
+    whole = memoryview(body)  # a large one is not copied piece by piece
     for start in range(0, size, most):
-        part = body[start : start + most]
+        part = whole[start : start + most]
         pieces.append(HEAD.pack(BODY, channel, len(part)))
         pieces.append(part)
         pieces.append(_END)

@@ -121,7 +121,7 @@ class Keep:
 
     def _send(self, wire: Wire, serials: Sequence[int]) -> None:
         assert self._lane is not None
-        pieces: list[bytes] = []
+        pieces: list[frames.Piece] = []
         now = monotonic()
         for serial in serials:
             one, _ = self._kept[serial]

@@ -21,6 +21,8 @@ from tq_amqp.frames import END, HEAD, SIGNATURE, WITH_CONTENT, method, number_of
 
 #: Bytes asked of the socket at a time.
 _CHUNK = 1 << 18
+#: Seconds between two signs of life of a server that is in the middle of a large message.
+_PAUSE = 0.5
 #: Most bytes given to the socket in one call.
 _PIECE = 1 << 20
 
@@ -77,7 +79,7 @@ class Channel:
         self.closed: Refused | None = None
         self._method = b""
         self._header = b""
-        self._parts: list[bytes] = []
+        self._body = bytearray()
         self._left = 0
 
     # what comes in
@@ -109,12 +111,13 @@ class Channel:
         """Take a body frame."""
         self._left -= len(part)
         if self._left > 0:
-            self._parts.append(part)
+            # One block that grows: a heap full of frames would not be given back to the system.
+            self._body += part
             return
-        if self._parts:
-            self._parts.append(part)
-            part = b"".join(self._parts)
-            self._parts = []
+        if self._body:
+            self._body += part
+            part = bytes(self._body)
+            self._body = bytearray()
         self.take_content(self._method, self._header, part)
 
     def take_content(self, arguments: bytes, header: bytes, body: bytes) -> None:
@@ -196,7 +199,7 @@ class Wire:
         self._sock = sock
         self._tls = isinstance(sock, ssl.SSLSocket)
         self._rest = rest
-        self._out: list[bytes] = []
+        self._out: list[frames.Piece] = []
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
         self._watched: int | None = None
@@ -247,7 +250,7 @@ class Wire:
         """Keep bytes for the next :meth:`flush`."""
         self._out.append(data)
 
-    def queue_all(self, pieces: Iterable[bytes]) -> None:
+    def queue_all(self, pieces: Iterable[frames.Piece]) -> None:
         """Keep bytes for the next :meth:`flush`."""
         self._out += pieces
 
@@ -311,11 +314,12 @@ class Wire:
         return False
 
     def pump_until(self, deadline: float) -> None:
-        """Read something before a deadline, or give the connection up.
+        """Read something before a deadline, or give the connection up; a server that is still sending may go on.
 
         Raises:
             Broken: the connection is lost, or nothing came.
         """
+        deadline = max(deadline, self.heard_at + _PAUSE)
         left = deadline - monotonic()
         # What wakes a waiting receiver has no meaning here.
         if self._watched is not None:
