@@ -66,6 +66,7 @@ class Channel:
             number of the method.
         closed: why the server closed it, or None.
         cancelled: tags of consumers that the server has ended, because their queue is gone.
+        prefetch: messages that a consumer started from now on is sent before it acknowledges some.
     """
 
     def __init__(self, wire: Wire, number: int) -> None:
@@ -75,6 +76,8 @@ class Channel:
         self.replies: deque[tuple[int, bytes]] = deque()
         self.cancelled: list[str] = []
         self.closed: Refused | None = None
+        self.prefetch = 0
+        self._echoes = 0
         self._method = b""
         self._header = b""
         self._parts: list[bytes] = []
@@ -89,6 +92,8 @@ class Channel:
             text, at = read_short(payload, 6)
             self.closed = Refused(code, text, number_of(*_two(payload, at)))
             self.wire.queue(method(self.number, frames.CHANNEL_CLOSE_OK))
+        elif number == frames.BASIC_QOS_OK:
+            self._echoes -= 1
         elif number == frames.BASIC_CANCEL:
             self.cancelled.append(read_short(payload, 4)[0])
         elif number == frames.CHANNEL_FLOW:
@@ -163,6 +168,31 @@ class Channel:
             wire.pump_until(deadline)
         return [replies.popleft() for _ in range(count)]
 
+    def limit(self, prefetch: int) -> None:
+        """Bound what consumers are sent that are started from now on; sent with what is sent next."""
+        if prefetch != self.prefetch:
+            self.prefetch = prefetch
+            self.echo()
+
+    def echo(self) -> None:
+        """Ask for a sign that all before it was carried out, for :meth:`catch_up`; sent with what is sent next."""
+        self._echoes += 1
+        self.cast(frames.BASIC_QOS, b"\x00\x00\x00\x00" + self.prefetch.to_bytes(2, "big") + b"\x00")
+
+    def catch_up(self, deadline: float) -> None:
+        """Wait for the sign that was asked for last.
+
+        Raises:
+            Refused, Broken: as for :meth:`call`.
+        """
+        wire = self.wire
+        wire.flush(deadline)
+        while self._echoes > 0:
+            if self.closed is not None:
+                wire.flush(deadline)
+                raise self.closed
+            wire.pump_until(deadline)
+
     def close(self, deadline: float) -> None:
         """Close the channel; the server gives back what was not acknowledged on it."""
         if self.closed is None and self.wire.fault is None:
@@ -199,6 +229,8 @@ class Wire:
         self._out: list[bytes] = []
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
+        self._look = select.poll()
+        self._look.register(sock, select.POLLIN | _HUNG_UP)
         self._watched: int | None = None
         self._channels: dict[int, Channel] = {}
         self._numbers = 0
@@ -409,16 +441,16 @@ class Wire:
         if self.fault is not None:
             return False
         try:
-            while self.pump(0):
-                pass
+            if self._tls and self._sock.pending():  # type: ignore[attr-defined]  # it is a TLS socket
+                self._read()
+            while events := self._look.poll(0):
+                if events[0][1] & select.POLLIN:
+                    self._read()
+                else:
+                    self.fail("the server closed the connection")
+                    return False
         except Broken:
             return False
-        if _HUNG_UP:
-            ended = select.poll()
-            ended.register(self._sock, _HUNG_UP)
-            if ended.poll(0):
-                self.fail("the server closed the connection")
-                return False
         return True
 
     def _drop(self) -> None:
@@ -457,9 +489,9 @@ def together(channels: Sequence[Channel], deadline: float) -> None:
     """
     for channel in channels:
         channel.check()
-        channel.cast(frames.BASIC_QOS, b"\x00\x00\x00\x00\x00\x01\x00")
+        channel.echo()
     for channel in channels:
-        channel.answers(1, deadline)
+        channel.catch_up(deadline)
 
 
 def _two(payload: bytes, at: int) -> tuple[int, int]:
