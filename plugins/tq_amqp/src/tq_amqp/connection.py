@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 
 from tq_amqp import frames
 from tq_amqp.address import Address
+from tq_amqp.channel import Channel, Refused
 from tq_amqp.connecting import Unreachable, open_wire
 from tq_amqp.options import ConnectionOptions
-from tq_amqp.wire import Broken, Channel, Refused, Wire
+from tq_amqp.wire import Broken, Wire
 from tq_core.errors import BrokerError, BrokerUnavailable, TQError
 
 _Answer = TypeVar("_Answer")

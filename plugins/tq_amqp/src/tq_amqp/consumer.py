@@ -17,6 +17,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
+from tq_amqp.channel import Refused, together
 from tq_amqp.connection import Link
 from tq_amqp.envelope import BEGUN
 from tq_amqp.fetching import fetch
@@ -25,7 +26,7 @@ from tq_amqp.keeping import Keep
 from tq_amqp.lane import Lane, LaneChannel, Taken, in_order
 from tq_amqp.sieve import Sieve
 from tq_amqp.topology import Topology, front_of
-from tq_amqp.wire import Broken, Refused, Wire, together
+from tq_amqp.wire import Broken, Wire
 from tq_core.contracts.broker import Ack, Consumer, Settlement
 from tq_core.errors import BrokerError, BrokerUnavailable, PublishError
 from tq_core.message import Delivery, Message

@@ -107,8 +107,8 @@ class Holding:
         for one in done:
             by_lane.setdefault(id(one.lane), (one.lane, []))[1].append(one.number)
         for lane, numbers in by_lane.values():
+            lane.channel.check()
             lane.ack(numbers)
         deadline = monotonic() + self._link.options.answer_timeout
         for lane, _ in by_lane.values():
-            lane.channel.check()
             lane.channel.wire.flush(deadline)

@@ -13,10 +13,10 @@ from time import monotonic
 from typing import Any
 
 from tq_amqp import frames
+from tq_amqp.channel import Channel
 from tq_amqp.envelope import COUNT, DUE, SERIAL, Read, read, whole
 from tq_amqp.frames import short
 from tq_amqp.tables import encode_table
-from tq_amqp.wire import Channel
 
 #: From so many messages on a stream is cheaper than fetching them one by one.
 STREAM = 8

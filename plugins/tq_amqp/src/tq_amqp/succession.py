@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any
 
 from tq_amqp import frames
+from tq_amqp.channel import Channel, Refused, together
 from tq_amqp.connection import Link
 from tq_amqp.envelope import BEGUN
 from tq_amqp.frames import short
@@ -15,7 +16,7 @@ from tq_amqp.holding import Holding, Move
 from tq_amqp.keeping import keep_of
 from tq_amqp.lane import Lane, Taken
 from tq_amqp.topology import queue_arguments
-from tq_amqp.wire import Broken, Channel, Refused, Wire, together
+from tq_amqp.wire import Broken, Wire
 from tq_core.contracts.broker import Settlement, Succession
 from tq_core.errors import BrokerError, BrokerUnavailable
 from tq_core.message import Delivery, Message
