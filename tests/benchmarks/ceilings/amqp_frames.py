@@ -44,7 +44,7 @@ class Driven(amqp.Driven):
                     self._tags.append(int.from_bytes(payload[at : at + 8], "big"))
                 elif kind == _BODY:
                     complete += 1
-        claimed, self._tags = self._tags, []
+        claimed, self._tags = self._tags[:complete], self._tags[complete:]
         return claimed
 
     def finish(self, claimed: Sequence[Any]) -> None:
