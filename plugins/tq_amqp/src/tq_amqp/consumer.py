@@ -41,6 +41,8 @@ _MOST = 1000
 _AGAIN = 10
 #: Seconds after which a message that is still run is kept apart; RabbitMQ closes channels after half an hour.
 _LONG = 300.0
+#: What RabbitMQ says of a quorum queue without a process that leads it.
+_NO_PROCESS = "noproc"
 #: Messages that are awaited, after the queues were found empty, before somebody looks again what is in them.
 _CALM = 8
 
@@ -121,6 +123,7 @@ class AMQPConsumer(Consumer):
         self._topology.ensure(name)
         front = self._topology.ensure_front(name)
         channel = wire.open_channel(self._deadline(), LaneChannel)
+        together([channel], self._deadline())
         lane = self._lanes[name] = Lane(name, front, channel, dict(self._topology.spec(name).consumer_arguments))
         return lane
 
@@ -178,20 +181,28 @@ class AMQPConsumer(Consumer):
         deadline = monotonic() + timeout
         if self._closed:
             return []
-        try:
-            self._tend()
-            taken = self._take(limit, look=timeout <= 0 or self._calm <= 0)
-            while not taken and not self._woken:
-                left = deadline - monotonic()
-                if left <= 0:
-                    break
-                taken = self._wait(limit, left)
-        except (Broken, Refused) as error:
-            raise self._told(error) from error
+        while True:
+            holds = bool(self._held)
+            try:
+                taken = self._find(limit, deadline, look=timeout <= 0 or self._calm <= 0)
+                break
+            except (Broken, Refused) as error:
+                told = self._told(error)
+                # A quorum queue that somebody is just making cannot be asked yet: that costs the connection.
+                if holds or _NO_PROCESS not in str(error) or monotonic() >= deadline:
+                    raise told from error
         if self._woken:
             self._woken = False
             self._silence()
         return [self._deliver(one) for one in taken]
+
+    def _find(self, limit: int, deadline: float, *, look: bool) -> list[Taken]:
+        """Take what is there, or wait for the first message until the deadline."""
+        self._tend()
+        taken = self._take(limit, look=look)
+        while not taken and not self._woken and (left := deadline - monotonic()) > 0:
+            taken = self._wait(limit, left)
+        return taken
 
     def _silence(self) -> None:
         with suppress(BlockingIOError):
