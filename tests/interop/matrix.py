@@ -11,6 +11,7 @@ from tests.interop.places import PLACES, SIDES, Place
 #: what Celery does.
 PAIRS = [(one, other) for one in SIDES for other in SIDES if "tq" in (one, other) or one == other]
 
+
 @dataclass(frozen=True)
 class Feature:
     """One row of the matrix; ``driver.py`` has what is sent.

@@ -82,8 +82,8 @@ def test_we_finish_what_celerys_killed_worker_held(
     fifo: str,
     side: str,
 ) -> None:
-    # Two, one that Celery keeps in its memory until it is due and one that it runs. Sent by Celery's form of a due time:
-    # what tq sends waits in RabbitMQ, where no worker of Celery's sees it.
+    # Two, one that Celery keeps in its memory until it is due and one that it runs. Sent by Celery's form of a due
+    # time: what tq sends waits in RabbitMQ, where no worker of Celery's sees it.
     theirs = start_here(side)
     due = time.time() + 5.0
     with closing(Ear(fifo)) as ear:

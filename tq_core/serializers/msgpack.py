@@ -58,7 +58,8 @@ def _plain(value: Any) -> Any:
         return list(value)
     if isinstance(value, str):
         return str.__getitem__(value, slice(None))  # str() of a member of an enumeration is its name
-    for kind in (bytes, int, float):
+    kinds: tuple[Any, ...] = (bytes, int, float)
+    for kind in kinds:
         if isinstance(value, kind):
             return kind(value)
     raise TypeError(f"can not serialize {type(value).__name__!r} object")

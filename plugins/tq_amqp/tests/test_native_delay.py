@@ -1,4 +1,4 @@
-"""Calls with a due time that Celery's clients leave to RabbitMQ, where no worker of Celery's has made the way for them."""
+"""Calls with a due time that Celery's clients leave to RabbitMQ, where no worker of Celery's has made the way."""
 
 from __future__ import annotations
 

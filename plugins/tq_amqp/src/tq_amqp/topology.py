@@ -15,10 +15,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from tq_amqp import frames
+from tq_amqp.channel import Channel, Refused
 from tq_amqp.connection import Link
 from tq_amqp.frames import short
 from tq_amqp.tables import encode_table
-from tq_amqp.wire import Channel, Refused
 from tq_core.config.queues import ExchangeSpec, QueueSpec
 from tq_core.errors import BrokerError
 from tq_core.routing.queues import Queues

@@ -150,8 +150,8 @@ class ResultCodec:
             raise DecodeError(f"The result of {task_id} cannot be unpickled: {error!r}") from error
         if PICKLE not in self._accept:
             raise ContentDisallowed(
-                f"The result of {task_id} is a pickle of more than plain values; add 'pickle' to result_accept_content if you trust "
-                "whoever writes to this database"
+                f"The result of {task_id} is a pickle of more than plain values; add 'pickle' to result_accept_content "
+                "if you trust whoever writes to this database"
             )
         try:
             return pickle.loads(encoded)

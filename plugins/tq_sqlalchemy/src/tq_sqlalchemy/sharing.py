@@ -1,7 +1,7 @@
 """Whether Celery's workers or clients use the same tables.
 
-Alone, tq counts the parts of chords in a table of its own, and writes results as Celery 5.7 does. Celery's workers count
-nothing, and Celery up to 5.6 reads pickles only.
+Alone, tq counts the parts of chords in a table of its own, and writes results as Celery 5.7 does. Celery's workers
+count nothing, and Celery up to 5.6 reads pickles only.
 """
 
 from __future__ import annotations
