@@ -32,7 +32,7 @@ def test_the_exception_of_a_failed_task_is_raised_by_get(worker, project):
 
 def test_a_task_is_retried_until_it_succeeds(worker, project, bell):
     assert project.fail_twice.delay().get(timeout=30) == 2
-    assert [words[0] for words in bell.said("attempt")] == ["0", "1", "2"]
+    assert [words[0] for words in bell.wait("attempt", 3)] == ["0", "1", "2"]
 
 
 def test_the_reason_of_the_last_retry_is_the_failure(worker, project):
