@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from tests.interop.matrix import tried
 from tests.interop.places import PLACES, SIDES, Place
+from tests.interop.servers import Servers
 from tests.interop.sides import Driver, WorkerNode
 
 
@@ -70,10 +72,17 @@ class Stage:
         self._directory.cleanup()
 
 
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """The servers that places need."""
+    with closing(Servers()) as servers:
+        yield servers
+
+
 @pytest.fixture(scope="session", params=list(PLACES))
-def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+def stage(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Stage]:
     """Each place with everything on it."""
-    with PLACES[request.param].open() as place:
+    with PLACES[request.param].open(servers) as place:
         stage = Stage(request.param, place)
         yield stage
         stage.close()

@@ -118,11 +118,12 @@ def in_chord(cell: Cell) -> Any:
     return lambda: [got(result), got(result.parent)]
 
 
-#: What is sent to a worker that is free, by feature.
+#: What is sent to a worker that is free, by feature. What expires must not wait in the broker behind all the rest,
+#: which would drop it then.
 CALM = {
+    "expires": expires,
     "plain": plain,
     "eta": eta,
-    "expires": expires,
     "retry": retry,
     "failure": failure,
     "chain": in_chain,
@@ -158,15 +159,12 @@ def revoke(cell: Cell, node: str) -> Any:
 
 def matrix(queue: str, node: str, fifo: str, encodings: list[str], features: list[str]) -> dict[str, Any]:
     """Send everything to one worker and return what came of it, by feature and encoding."""
-    found = {}
-    # What expires must not wait in the broker behind all the rest, which drops it then.
-    for several in ([name for name in CALM if name != "expires"], ["expires"]):
-        asked = {}
+    asked = {}
+    for feature in CALM:
         for encoding in encodings:
-            for feature in several:
-                if feature in features:
-                    asked[f"{feature}-{encoding}"] = _ask(CALM[feature], Cell(encoding, queue))
-        found |= {name: _answer(ask) for name, ask in asked.items()}
+            if feature in features:
+                asked[f"{feature}-{encoding}"] = _ask(CALM[feature], Cell(encoding, queue))
+    found = {name: _answer(ask) for name, ask in asked.items()}
     # While the worker is held up, messages wait for it.
     held = project.hold.apply_async((fifo,), queue=queue)
     pipe = opened(fifo)

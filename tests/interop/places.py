@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.celery_environments import VERSIONS
-from tests.interop.vhosts import own_vhost
+from tests.interop.servers import Servers
 from tests.private_servers import private_redis
 from tq_core import Celery
 
@@ -52,13 +52,13 @@ class Site:
     """
 
     shown: str
-    open: Callable[[], AbstractContextManager[Place]]
+    open: Callable[[Servers], AbstractContextManager[Place]]
     encodings: tuple[str, ...] = ENCODINGS
     without: tuple[str, ...] = ()
 
 
 @contextmanager
-def redis() -> Iterator[Place]:
+def redis(servers: Servers) -> Iterator[Place]:
     with private_redis() as server:
         yield Place(server.url, server.url)
 
@@ -68,14 +68,14 @@ _ON_RABBITMQ: Mapping[str, Any] = {"task_queue_max_priority": 10}
 
 
 @contextmanager
-def rabbitmq() -> Iterator[Place]:
-    with own_vhost() as broker, private_redis() as server:
+def rabbitmq(servers: Servers) -> Iterator[Place]:
+    with servers.vhost() as broker, private_redis() as server:
         yield Place(broker, server.url, _ON_RABBITMQ, urgent_first=(9, 5, 0))
 
 
 @contextmanager
-def rabbitmq_database() -> Iterator[Place]:
-    with own_vhost() as broker, tempfile.TemporaryDirectory(prefix="tq-interop-") as directory:
+def rabbitmq_database(servers: Servers) -> Iterator[Place]:
+    with servers.vhost() as broker, tempfile.TemporaryDirectory(prefix="tq-interop-") as directory:
         backend = f"db+sqlite:///{directory}/results.db"
         # Celery 5.5 would make the tables with fewer columns than 5.7 reads.
         with closing(Celery(broker="memory://", backend=backend)) as app:
@@ -85,13 +85,13 @@ def rabbitmq_database() -> Iterator[Place]:
 
 
 @contextmanager
-def rabbitmq_rpc() -> Iterator[Place]:
-    with own_vhost() as broker:
+def rabbitmq_rpc(servers: Servers) -> Iterator[Place]:
+    with servers.vhost() as broker:
         yield Place(broker, "rpc://", _ON_RABBITMQ, urgent_first=(9, 5, 0))
 
 
 @contextmanager
-def quorum() -> Iterator[Place]:
+def quorum(servers: Servers) -> Iterator[Place]:
     queues = {
         f"q-{side}": {
             "exchange": "work",
@@ -101,7 +101,7 @@ def quorum() -> Iterator[Place]:
         }
         for side in SIDES
     }
-    with own_vhost() as broker, private_redis() as server:
+    with servers.vhost() as broker, private_redis() as server:
         # Celery lets RabbitMQ hold up calls by whole seconds, and fails with less than one.
         yield Place(broker, server.url, {"task_queues": queues}, ahead=2.5, pause=1.0)
 

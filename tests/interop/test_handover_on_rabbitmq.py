@@ -12,6 +12,7 @@ from kombu import Connection
 
 from tests.interop.ear import Ear
 from tests.interop.places import PLACES, SIDES, Place
+from tests.interop.servers import Servers
 from tests.interop.sides import Driver, WorkerNode
 from tq_core.testing.conformance.patience import until
 
@@ -21,8 +22,8 @@ THEIRS = [side for side in SIDES if side != "tq"]
 
 
 @pytest.fixture(scope="module")
-def place() -> Iterator[Place]:
-    with PLACES["rabbitmq"].open() as place:
+def place(servers: Servers) -> Iterator[Place]:
+    with PLACES["rabbitmq"].open(servers) as place:
         yield place
 
 

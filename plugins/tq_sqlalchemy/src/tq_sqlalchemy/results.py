@@ -55,7 +55,8 @@ class ResultCodec:
         serializer: writes results; reads all but pickles.
         accept: content types that may be read.
         columns: the table's columns.
-        pickled: results are pickled, as Celery up to 5.6 does and expects it.
+        pickled: results are pickled, as Celery up to 5.6 does and expects it; pickles of plain values are read
+            whatever is accepted.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class ResultCodec:
     ) -> None:
         self._serializer = serializer
         self._accept = accept
+        self._pickled = pickled
         self._dumps = self._pickle if pickled else serializer.dumps
         self.columns = (*ALWAYS, *(name for name in LATER if name in columns))
         self._later = self.columns[len(ALWAYS) :]
@@ -142,18 +144,21 @@ class ResultCodec:
         encoded = data.encode() if isinstance(data, str) else bytes(data)
         if encoded[:1] != b"\x80" or len(encoded) == 1:
             return self._serializer.loads(encoded)
+        accepted = PICKLE in self._accept
         try:
-            return PlainUnpickler(BytesIO(encoded)).load()
-        except NotPlain:
-            pass
-        except Exception as error:  # unpickling may raise anything
-            raise DecodeError(f"The result of {task_id} cannot be unpickled: {error!r}") from error
-        if PICKLE not in self._accept:
+            if self._pickled and not accepted:
+                return PlainUnpickler(BytesIO(encoded)).load()
+            if accepted:
+                return pickle.loads(encoded)
+        except NotPlain as error:
             raise ContentDisallowed(
-                f"The result of {task_id} is a pickle of more than plain values; add 'pickle' to result_accept_content "
-                "if you trust whoever writes to this database"
-            )
-        try:
-            return pickle.loads(encoded)
+                f"The result of {task_id} is a pickle that names {error}; add 'pickle' to result_accept_content if you "
+                "trust whoever writes to this database"
+            ) from None
         except Exception as error:  # unpickling may raise anything
             raise DecodeError(f"The result of {task_id} cannot be unpickled: {error!r}") from error
+        raise ContentDisallowed(
+            f"The result of {task_id} is a pickle. Where Celery up to 5.6 writes results, set shared_with in "
+            "result_backend_transport_options, which reads plain values; or add 'pickle' to result_accept_content if you "
+            "trust whoever writes to this database"
+        )
