@@ -5,6 +5,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+# How many processes run the tests: one file is for one of them, as its tests share servers.
+JOBS ?= 3
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
@@ -24,12 +26,12 @@ endif
 .DELETE_ON_ERROR:
 # The checks of `make test` run in their order, also under `make -j`.
 .NOTPARALLEL:
-.PHONY: help venv dev demo test lint types imports unit coverage bench docs faults soak services format dist clean
+.PHONY: help venv dev demo test lint types imports unit coverage bench docs faults soak stand-ins services format dist clean
 
 help:  ## list these words
 	@echo "make WORD [PYTHON=python3.12] [VENV=.venv-3.12] [ARGS=\"…\"]"
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
 
 venv: $(VENV)/.installed  ## make .venv with the core and all plugins of this checkout
 
@@ -50,8 +52,8 @@ types: dev  ## mypy, strict
 imports: dev  ## import-linter: nothing imports upward
 	@"$(BIN)/lint-imports"
 
-unit: dev  ## every test (ARGS="tests/config -k yaml" for some)
-	@"$(PY)" -m pytest $(ARGS)
+unit: dev  ## every test (ARGS="tests/config -k yaml" for some, JOBS=0 for one after the other)
+	@"$(PY)" -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 coverage: dev  ## every test, with line and branch coverage
 	@"$(PY)" -m pytest --cov --cov-report=term:skip-covered $(ARGS)
@@ -74,6 +76,9 @@ faults: dev  ## inject faults and judge what became of the tasks (ARGS="--runs 1
 
 soak: dev  ## 100,000 tasks in a minute while a node is killed every 5 s
 	@"$(PY)" -m tests.faults --only n $(ARGS)
+
+stand-ins: dev  ## the conformance kit over kombu's SQS and MongoDB, on programs that stand in for them
+	@"$(PY)" -m pytest -m stand_in -n $(JOBS) $(ARGS)
 
 services: dev  ## show which servers that tests can use are running
 	@"$(PY)" -m tests.services

@@ -152,7 +152,7 @@ def test_a_compressed_body_is_handed_on_as_it_is(broker: KombuBroker, options: d
 def test_what_cannot_be_read_is_handed_on_and_buried_whole(
     broker: KombuBroker, options: dict[str, Any], content: bytes, why: str
 ) -> None:
-    (Path(options["data_folder_in"]) / "1_x.q.msg").write_bytes(content)
+    (Path(options["data_folder_in"]) / "0_x.q.msg").write_bytes(content)
     broker.publish([message("good")])
     consumer = broker.consumer(["q"], consumer_id="me")
     bad, good = take(consumer, 2)
@@ -224,7 +224,7 @@ def test_endings_that_failed_half_way_can_be_given_again(
 
 def test_a_file_that_is_still_being_written_is_left_alone(broker: KombuBroker, options: dict[str, Any]) -> None:
     consumer = broker.consumer(["q"], consumer_id="me")
-    file = Path(options["data_folder_in"]) / "1_x.q.msg"
+    file = Path(options["data_folder_in"]) / "0_x.q.msg"
     file.touch()
     assert nothing(consumer)
     assert file.exists()

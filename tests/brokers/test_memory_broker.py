@@ -35,10 +35,10 @@ class TestMemoryBroker(BrokerConformance):
         broker.close()
 
 
-def test_everything_but_exchanges_and_sharing_is_offered() -> None:
+def test_everything_but_exchanges_sharing_and_celerys_control_is_offered() -> None:
     able = MemoryBroker.capabilities
     missing = {name for name in able.__slots__ if not getattr(able, name)}
-    assert missing == {"exchanges", "shared"}
+    assert missing == {"control", "exchanges", "shared"}
 
 
 def test_different_urls_do_not_share_queues() -> None:

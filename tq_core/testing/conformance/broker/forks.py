@@ -35,8 +35,8 @@ class ForkChecks(BrokerGround):
         in_a_fork(child)
         self.message(queue="childs")  # so that the queue is tidied up, too
         broker.publish([self.message("from the parent")])
-        expected = ["from the child", "from the parent"] if broker.capabilities.shared else ["from the parent"]
-        assert ids(take(consumer, len(expected))) == expected
+        expected = {"from the child", "from the parent"} if broker.capabilities.shared else {"from the parent"}
+        assert set(ids(take(consumer, len(expected)))) == expected
         assert list(consumer.settle([Ack(held.tag)])) == []
 
     @promise("fork.busy", "a fork while other threads use the broker leaves the child a broker that works")
