@@ -67,9 +67,7 @@ def test_results_are_written_by_the_serializer_for_a_celery_that_reads_that(
     assert stored(tmp_path) == b"[3]"
 
 
-def test_a_pickle_of_plain_values_is_read(
-    tmp_path: Path, open_backend: Callable[..., Backend]
-) -> None:
+def test_a_pickle_of_plain_values_is_read(tmp_path: Path, open_backend: Callable[..., Backend]) -> None:
     backend = open_backend(**shared("celery-5.5"))
     backend.fetch(["theirs"])
     put(tmp_path, {"sum": [3, 1.5, "é", b"\xff", None, True]})
