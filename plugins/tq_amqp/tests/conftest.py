@@ -37,8 +37,6 @@ def vhost() -> Iterator[str]:
         rabbitmqctl("delete_vhost", name)
 
 
-<<<<<<< HEAD
-=======
 @pytest.fixture
 def site(tmp_path: Path, vhost: str) -> Iterator[WorkerSite]:
     """A worker and clients in the tests' virtual host."""
@@ -47,7 +45,6 @@ def site(tmp_path: Path, vhost: str) -> Iterator[WorkerSite]:
     site.close()
 
 
->>>>>>> amqp-faults
 @pytest.fixture(scope="session")
 def delete_queues(vhost: str) -> Callable[[], None]:
     """Deletes all queues of the virtual host.
@@ -66,14 +63,3 @@ def delete_queues(vhost: str) -> Callable[[], None]:
                     connection.channel().queue_delete(queue)
 
     return delete
-<<<<<<< HEAD
-
-
-@pytest.fixture
-def site(tmp_path: Path, vhost: str) -> Iterator[WorkerSite]:
-    """A worker and clients in the tests' virtual host."""
-    site = WorkerSite(tmp_path, vhost)
-    yield site
-    site.close()
-=======
->>>>>>> amqp-faults
