@@ -160,10 +160,10 @@ def revoke(cell: Cell, node: str) -> Any:
 def matrix(queue: str, node: str, fifo: str, encodings: list[str], features: list[str]) -> dict[str, Any]:
     """Send everything to one worker and return what came of it, by feature and encoding."""
     asked = {}
-    for feature in CALM:
+    for feature, question in CALM.items():
         for encoding in encodings:
             if feature in features:
-                asked[f"{feature}-{encoding}"] = _ask(CALM[feature], Cell(encoding, queue))
+                asked[f"{feature}-{encoding}"] = _ask(question, Cell(encoding, queue))
     found = {name: _answer(ask) for name, ask in asked.items()}
     # While the worker is held up, messages wait for it.
     held = project.hold.apply_async((fifo,), queue=queue)

@@ -58,8 +58,9 @@ def _plain(value: Any) -> Any:
         return list(value)
     if isinstance(value, str):
         return str.__getitem__(value, slice(None))  # str() of a member of an enumeration is its name
-    kinds: tuple[Any, ...] = (bytes, int, float)
-    for kind in kinds:
-        if isinstance(value, kind):
-            return kind(value)
+    if isinstance(value, bytes):
+        return bytes(value)
+    for number in (int, float):
+        if isinstance(value, number):
+            return number(value)
     raise TypeError(f"can not serialize {type(value).__name__!r} object")

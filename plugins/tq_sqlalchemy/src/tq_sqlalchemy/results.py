@@ -159,6 +159,6 @@ class ResultCodec:
             raise DecodeError(f"The result of {task_id} cannot be unpickled: {error!r}") from error
         raise ContentDisallowed(
             f"The result of {task_id} is a pickle. Where Celery up to 5.6 writes results, set shared_with in "
-            "result_backend_transport_options, which reads plain values; or add 'pickle' to result_accept_content if you "
-            "trust whoever writes to this database"
+            "result_backend_transport_options, which reads plain values; or add 'pickle' to result_accept_content if "
+            "you trust whoever writes to this database"
         )
