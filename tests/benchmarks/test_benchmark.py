@@ -25,6 +25,9 @@ from tests.benchmarks.places import BROKERS
 from tests.benchmarks.session import Failed, Session
 from tests.benchmarks.systems.contract import System, Unsupported
 
+#: On a busy machine a quick run of everything takes some minutes.
+pytestmark = pytest.mark.timeout(330)
+
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
 
@@ -37,7 +40,7 @@ def measured(directory: Path, *words: str) -> dict[str, Any]:
         env=environments.variables(),
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -180,7 +180,7 @@ class DropsFollowUps(Twisted):
 class LeaksBroadcasts(Twisted):
     """Every listener hears every channel, also those of remote control."""
 
-    BREAKS = frozenset({"broadcast.all", "control.announced"})
+    BREAKS = frozenset({"broadcast.all", "control.announced", "control.answered"})
 
     def broadcast(self, channel: str, payload: bytes) -> None:
         for known in list(self._open().listeners):
