@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tq_core.canvas.graph import keeping
-
 if TYPE_CHECKING:
     from tq_core.app import Celery
 
@@ -19,13 +17,11 @@ def one_publish(app: Celery) -> Iterator[None]:
     Inside another collection they join that one. Nothing is sent when the block raises.
 
     Raises:
-        BackendError: what is to be sent later could not be stored (``interop: none``).
         PublishError: not every message is known to be in the broker.
     """
     if app.producer.is_collecting:
-        with keeping(app):
-            yield
+        yield
         return
-    with app.producer.collecting() as messages, keeping(app):
+    with app.producer.collecting() as messages:
         yield
     app.producer.publish(messages)
