@@ -13,6 +13,11 @@ import pytest
 from tests.services import SERVICES
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Make known the mark of tests that show a numbered promise of the product."""
+    config.addinivalue_line("markers", "row(*ids): the numbered promises of the product that this test shows")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home directory for this run, so that no test and no process it starts touches the developer's own."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 def annotate(task: Task, annotations: Any) -> None:
     """Set the attributes that annotations give a task; those for its name win over those for ``*``.
 
+    ``"@method": decorator`` puts a decorator around a method, ``"@__call__"`` around the body.
+
     Args:
         task: the task.
         annotations: a mapping, an object with ``annotate`` and ``annotate_any``, its dotted path, or some of these.
@@ -24,8 +26,19 @@ def annotate(task: Task, annotations: Any) -> None:
     entries = annotations if isinstance(annotations, (list, tuple)) else [annotations]
     for attributes in [a for entry in entries for a in _attributes(task, entry)]:
         for name, value in attributes.items():
-            # A function becomes a method: handlers are written with ``self``.
-            setattr(task, name, MethodType(value, task) if inspect.isfunction(value) else value)
+            if name.startswith("@"):
+                # Around the method of that name: what it is called with and returns passes through the decorator.
+                _wrap(task, name[1:], value)
+            else:
+                # A function becomes a method: handlers are written with ``self``.
+                setattr(task, name, MethodType(value, task) if inspect.isfunction(value) else value)
+
+
+def _wrap(task: Task, method: str, decorator: Callable[[Any], Any]) -> None:
+    if method == "__call__":
+        # Python looks for it on the class, and a worker calls the body itself where nobody wrote another.
+        method = "run"
+    setattr(task, method, decorator(getattr(task, method)))
 
 
 def _attributes(task: Task, entry: Any) -> Iterable[Mapping[str, Any]]:

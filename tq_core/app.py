@@ -13,13 +13,14 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, overload
 
 from tq_core import current, signals
-from tq_core.annotations import annotate
 from tq_core.config.settings import Settings
 from tq_core.configurator import Configurator
 from tq_core.discovery import import_named, import_related
-from tq_core.producer import Producer, enclosing_run
+from tq_core.producer import Producer
 from tq_core.registry import TaskRegistry
+from tq_core.sender import Sender
 from tq_core.task import Task as BaseTask
+from tq_core.task_factory import TaskFactory
 
 if TYPE_CHECKING:
     from tq_core.connections import Connections
@@ -90,6 +91,9 @@ class Celery:
         self._deferred: list[Callable[[], None]] = []
         self._watchers: dict[Backend, ResultWatcher] = {}
         self._registry = TaskRegistry()
+        self._factory = TaskFactory(self, self._registry)
+        #: Sends calls; what is sent by :class:`~tq_core.task.Task` and the canvas goes through it.
+        self.sender = Sender(self)
         given = {**(changes or {}), **{k: v for k, v in settings.items() if k not in _IGNORED}}
         if broker is not None:
             given["broker_url"] = broker
@@ -186,65 +190,18 @@ class Celery:
 
         Args:
             function: the body.
-            **options: ``name``, ``bind`` (the task itself is the first argument), ``base`` (a task class), ``shared``
-                and
-                any attribute of :class:`~tq_core.task.Task`.
+            **options: ``name``, ``bind`` (the task itself is the first argument), ``base`` (a task class), ``pydantic``
+                (arguments and results are models) and any attribute of :class:`~tq_core.task.Task`.
         """
-        if function is not None:
-            return self._task_from_function(function, **options)
-        return lambda body: self._task_from_function(body, **options)
-
-    def _task_from_function(
-        self,
-        function: Callable[..., Any],
-        *,
-        name: str | None = None,
-        base: type[BaseTask] | None = None,
-        bind: bool = False,
-        lazy: bool = True,
-        shared: bool = True,
-        filter: Callable[..., Any] | None = None,
-        pydantic: bool = False,
-        **options: Any,
-    ) -> BaseTask:
-        name = name or self.gen_task_name(function.__name__, function.__module__)
+        if function is None:
+            return lambda body: self.task(body, **options)
         with self._lock:
-            existing = self._registry.get(name)
-            if existing is not None:
-                return existing
-            task = (base or self.Task)()
-            body = filter(function) if filter is not None else function
-            task.app = self
-            task.name = name
-            task.abstract = False
-            task.run = body.__get__(task, type(task)) if bind else body  # type: ignore[method-assign]
-            task.takes_self = bind
-            task.__doc__ = function.__doc__
-            task.__module__ = function.__module__
-            task.__name__ = function.__name__  # type: ignore[attr-defined]  # tasks look like their functions
-            task.__qualname__ = getattr(function, "__qualname__", function.__name__)  # type: ignore[attr-defined]
-            for option, value in options.items():
-                setattr(task, option, value)
-            self._add(task)
-            return task
+            return self._factory.of_function(function, **options)
 
     def register_task(self, task: Any, **options: Any) -> BaseTask:
         """Add a class-based task, given as an instance or a class."""
-        made: Any = task() if isinstance(task, type) else task
-        instance: BaseTask = made
-        instance.app = self
-        if not instance.name:
-            instance.name = self.gen_task_name(type(instance).__name__, type(instance).__module__)
-        for option, value in options.items():
-            setattr(instance, option, value)
         with self._lock:
-            self._add(instance)
-        return instance
-
-    def _add(self, task: BaseTask) -> None:
-        if self._finalized:
-            annotate(task, self.conf.task_annotations)
-        self._registry.register(task)
+            return self._factory.of_class(task, **options)
 
     def gen_task_name(self, name: str, module: str) -> str:
         """Return the automatic name of a task: its module's name (``main`` for ``__main__``) and its own."""
@@ -267,19 +224,14 @@ class Celery:
     @cached_property
     def Task(self) -> type[BaseTask]:
         """Base class of this application's tasks; assign another to change it for later tasks."""
-        base: Any = self._task_class or BaseTask
-        if isinstance(base, str):
-            module, _, attribute = base.replace(":", ".").rpartition(".")
-            base = getattr(importlib.import_module(module), attribute)
-        return type(base.__name__, (base,), {"app": self, "__module__": base.__module__, "abstract": True})
+        return self._factory.base_class(self._task_class)
 
     def finalize(self, auto: bool = False) -> None:
         """Add built-in and shared tasks and what ``autodiscover_tasks`` put off. Called when it is first needed."""
         with self._lock:
             if self._finalized:
                 return
-            for task in self._registry.values():
-                annotate(task, self.conf.task_annotations)
+            self._factory.annotate_all()
             self._finalized = True
             from tq_core.canvas import builtin_tasks
 
@@ -445,24 +397,6 @@ class Celery:
 
     # calling
 
-    def send(
-        self,
-        task: BaseTask,
-        args: Sequence[Any] | None,
-        kwargs: Mapping[str, Any] | None,
-        task_id: str | None,
-        options: dict[str, Any],
-    ) -> AsyncResult:
-        """Send a task of this application; see :meth:`Task.apply_async`."""
-        if task.typing and self.strict_typing:
-            task.check_arguments(args or (), kwargs or {})
-        if self.conf.task_always_eager:
-            from tq_core.results.eager import apply_eagerly
-
-            result: AsyncResult = apply_eagerly(self, task, args, kwargs, task_id=task_id, **options)
-            return result
-        return self._sent(task.name, task, args, kwargs, task_id, options)
-
     def send_task(
         self,
         name: str,
@@ -482,31 +416,7 @@ class Celery:
             options["countdown"] = countdown
         if eta is not None:
             options["eta"] = eta
-        return self._sent(name, self.tasks.get(name), args, kwargs, task_id, options)
-
-    def _sent(
-        self, name: str, task: BaseTask | None, args: Any, kwargs: Any, task_id: str | None, options: Mapping[str, Any]
-    ) -> AsyncResult:
-        sent_id = self.producer.send(name, task, args or (), kwargs or {}, task_id, options)
-        return self._handle_of_sent(sent_id, name, options)
-
-    async def asend(
-        self,
-        task: BaseTask,
-        args: Sequence[Any] | None,
-        kwargs: Mapping[str, Any] | None,
-        task_id: str | None,
-        options: dict[str, Any],
-    ) -> AsyncResult:
-        """Send a task of this application from a coroutine; see :meth:`Task.aapply_async`."""
-        if task.typing and self.strict_typing:
-            task.check_arguments(args or (), kwargs or {})
-        if self.conf.task_always_eager:
-            from tq_core.results.eager import aapply_eagerly
-
-            return await aapply_eagerly(self, task, args, kwargs, task_id=task_id, **options)
-        sent_id = await self.producer.asend(task.name, task, args or (), kwargs or {}, task_id, options)
-        return self._handle_of_sent(sent_id, task.name, options)
+        return self.sender.send_named(name, self.tasks.get(name), args, kwargs, task_id, options)
 
     async def asend_task(
         self,
@@ -517,37 +427,7 @@ class Celery:
         **options: Any,
     ) -> AsyncResult:
         """As :meth:`send_task`; the running loop turns while the broker is waited for."""
-        task = self.tasks.get(name)
-        sent_id = await self.producer.asend(name, task, args or (), kwargs or {}, task_id, options)
-        return self._handle_of_sent(sent_id, name, options)
-
-    async def send_together(self, send: Callable[[], Any]) -> Any:
-        """Call a function that sends, and publish what it has sent at once while the running loop turns.
-
-        Returns:
-            what the function returned.
-
-        Raises:
-            PublishError: not every message is known to be in the broker.
-        """
-        if self.conf.task_always_eager:
-            import asyncio
-
-            # What is run at once may be anything, also another coroutine task, which needs a loop to itself.
-            return await asyncio.to_thread(send)
-        if self.producer.is_collecting:
-            return send()
-        with self.producer.packing() as parcel:
-            result = send()
-        await self.producer.apublish(parcel)
-        return result
-
-    def _handle_of_sent(self, sent_id: str, name: str, options: Mapping[str, Any]) -> AsyncResult:
-        result = self.AsyncResult(sent_id, task_name=name)
-        parent = enclosing_run()
-        if parent is not None and options.get("add_to_parent", True):
-            parent.add_child(result)
-        return result
+        return await self.sender.asend_named(name, self.tasks.get(name), args, kwargs, task_id, options)
 
     def apply_eagerly(self, task: BaseTask, args: Any, kwargs: Any, **options: Any) -> Any:
         """Run a task here and now; see :meth:`Task.apply`."""
@@ -569,14 +449,7 @@ class Celery:
 
     def AsyncResult(self, task_id: str, **options: Any) -> AsyncResult:
         """Return the handle of a result by id."""
-        handle: AsyncResult = self._handle_class(task_id, app=self, **options)
-        return handle
-
-    @cached_property
-    def _handle_class(self) -> Any:
-        from tq_core.results.async_result import AsyncResult  # once: even a repeated import has its price in every call
-
-        return AsyncResult
+        return self.sender.handle(task_id, **options)
 
     def GroupResult(self, group_id: str | None = None, results: Any = None, **options: Any) -> Any:
         """Return the handle of a group's results."""
@@ -596,22 +469,15 @@ class Celery:
         """Store a custom state of a running task."""
         from tq_core.contracts.backend import ResultRecord
 
-        self.backend.store([ResultRecord(task_id, state, meta, group_id=request.group, parent_id=request.parent_id)])
-
-    def send_retry(self, retry: Any, request: Request) -> None:
-        """Send the next run that a ``Retry`` stands for, now."""
-        self.producer.publish(self.collect_retry(retry, request))
-
-    def collect_retry(self, retry: Any, request: Request) -> list[Message]:
-        """Return the message of the next run that a ``Retry`` stands for."""
-        token = current.running.set(request)
-        try:
-            with self.producer.collecting() as messages:
-                if retry.sig is not None:
-                    retry.sig.apply_async(add_to_parent=False)
-        finally:
-            current.running.reset(token)
-        return list(messages)
+        record = ResultRecord(
+            task_id,
+            state,
+            meta,
+            group_id=request.group,
+            parent_id=request.parent_id,
+            reply_to=request.reply_to,
+        )
+        self.backend.store([record])
 
     def replace_task(self, task: BaseTask, sig: Any) -> Any:
         """Let a signature take a running task's place; see :meth:`Task.replace`."""

@@ -6,6 +6,7 @@ of the running task is kept in a context variable, so threads and coroutines eac
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,13 +64,19 @@ def standing_in(app: Celery, *, here: bool = True) -> Iterator[None]:
 
 
 def get_current_app() -> Celery:
-    """Return the current application, making a default one if there is none."""
+    """Return the current application, making a default one if there is none.
+
+    The default one takes its settings from what lies in the working directory, also from a ``celeryconfig.py``.
+    """
     if _thread.current is not None:
         return _thread.current
     if not _default:
         from tq_core.app import Celery
 
-        set_default_app(Celery("default", set_as_current=False))
+        app = Celery("default", set_as_current=False)
+        if os.path.isfile("celeryconfig.py"):
+            app.config_from_file()
+        set_default_app(app)
     return _default[0]
 
 

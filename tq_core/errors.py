@@ -124,6 +124,10 @@ class ChordError(TQError):
     """A task of the chord's header failed, so the body does not run."""
 
 
+class WorkflowLost(TQError):
+    """The rest of a work-flow is not in the result backend any more, so it does not run."""
+
+
 # --- serialization ---------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from tq_core import clock, current, signals
-from tq_core.errors import BrokerUnavailable, ImproperlyConfigured, PublishError
+from tq_core.errors import BackendUnavailable, BrokerUnavailable, ImproperlyConfigured, PublishError, TQError
 from tq_core.ids import new_id
 from tq_core.message import Message
 from tq_core.protocol import task_v2
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _collected: ContextVar[list[Message] | None] = ContextVar("tq_collected", default=None)
 #: What has to be done before the messages collected here are published; None where that is done at once.
 _postponed: ContextVar[list[Callable[[], object]] | None] = ContextVar("tq_postponed", default=None)
+#: Where results of what this thread or coroutine sends go; None for this process's own address.
+_replies_to: ContextVar[str | None] = ContextVar("tq_replies_to", default=None)
 #: Attributes of a task that are defaults of its calls.
 _TASK_OPTIONS = (
     "queue",
@@ -41,8 +43,10 @@ _TASK_OPTIONS = (
 )
 #: Those of them that leave a call plain, and the call's own options that do: a member of a group has these.
 _PLAIN_OPTIONS = frozenset({"queue", "serializer"})
-_PLAIN_CALL = frozenset({"task_id", "group_id", "group_index", "root_id", "parent_id", "add_to_parent"})
+_PLAIN_CALL = frozenset({"task_id", "group_id", "group_index", "root_id", "parent_id", "add_to_parent", "reply_to"})
 _SEQUENCES = frozenset({list, tuple})
+#: Options by which something waits for the call's end. A worker has to see such a call, also when it has expired.
+_FOLLOWING = ("chord", "chain", "link_error")
 
 
 class Producer:
@@ -57,8 +61,8 @@ class Producer:
         self._app = app
         self._origin = app.node
         self._conf = conf
-        #: Where ``rpc`` results of this process go.
-        self.reply_to = new_id()
+        self._address = new_id()
+        self._replies: bool | None = None
         self._first_protocol = conf.task_protocol == 1
         self._templates: dict[str, dict[str, Any]] = {}
         self._bound: float = conf.broker_publish_timeout
@@ -109,6 +113,43 @@ class Producer:
         else:
             await self.apublish(_parcel(messages), options)
         return messages[0].id
+
+    # where results go
+
+    @property
+    def replies(self) -> bool:
+        """True where results go to :attr:`reply_to`; the backend is opened only where its plugin does not say."""
+        if self._replies is None:
+            app = self._app
+            try:
+                told = app.plugins.backend_capabilities(app.connections.urls[1])
+                self._replies = (app.backend.capabilities if told is None else told).replies
+            except TQError:  # whoever asks for a result is told what is wrong with the backend
+                self._replies = False
+        return self._replies
+
+    @property
+    def reply_to(self) -> str:
+        """Where the result of what this thread or coroutine sends now goes, where the backend sends replies."""
+        other = _replies_to.get()
+        if other:
+            return other
+        return self._app.backend.reply_address() if self.replies else self._address
+
+    @contextmanager
+    def replying_to(self, address: str | None) -> Iterator[None]:
+        """While entered, results of what this thread or coroutine sends go where somebody else waits for them.
+
+        Args:
+            address: where; None or "" changes nothing.
+        """
+        token = _replies_to.set(address or _replies_to.get())
+        try:
+            yield
+        finally:
+            _replies_to.reset(token)
+
+    # collecting
 
     @property
     def is_collecting(self) -> bool:
@@ -209,7 +250,15 @@ class Producer:
             deadline = time.monotonic() + self._bound if deadline is None else deadline
             self._deliver_insistently(messages, deadline, policy or {})
         else:
-            self._app.broker.publish(messages)
+            self._hand_over(messages)
+
+    def _hand_over(self, messages: Sequence[Message]) -> None:
+        if self.replies:
+            try:
+                self._app.backend.open_replies()
+            except BackendUnavailable as error:
+                raise BrokerUnavailable(f"Nothing was sent, since no result could be received: {error}") from error
+        self._app.broker.publish(messages)
 
     def close(self) -> None:
         """Publish what coroutines have handed in."""
@@ -224,7 +273,7 @@ class Producer:
         while True:
             began = time.monotonic()
             try:
-                return self._app.broker.publish(messages)
+                return self._hand_over(messages)
             except (BrokerUnavailable, PublishError) as error:
                 if waits is None:
                     waits = waits_of({**self._conf.task_publish_retry_policy, **policy})
@@ -352,8 +401,8 @@ class Producer:
         return [
             Message(
                 task_id, headers, data, serializer.content_type, serializer.content_encoding, destination.queue,
-                destination.exchange, destination.routing_key, priority, None, None, self.reply_to,
-                conf.task_default_delivery_mode,
+                destination.exchange, destination.routing_key, priority, None, None,
+                options.get("reply_to") or self.reply_to, conf.task_default_delivery_mode,
             )
             for destination in app.router.destinations(own)
         ]  # fmt: skip  # by position, in the order of the fields
@@ -443,8 +492,14 @@ def _when(options: Mapping[str, Any]) -> tuple[float | None, str | None]:
 
 
 def _expiry(options: Mapping[str, Any]) -> tuple[float | None, str | None]:
-    """Return after how many seconds a call expires, and when, as the header's text."""
-    expires = options.get("expires")
+    """Return after how many seconds a broker may drop a call, and when it expires, as the header's text."""
+    seconds, moment = _lifetime(options.get("expires"))
+    if seconds is not None and any(options.get(name) for name in _FOLLOWING):
+        seconds = None  # a broker that drops the message says nothing to the chord or chain that waits
+    return seconds, moment
+
+
+def _lifetime(expires: Any) -> tuple[float | None, str | None]:
     if expires is None:
         return None, None
     if isinstance(expires, str):

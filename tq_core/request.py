@@ -32,7 +32,8 @@ class Request:
         callbacks, errbacks: signatures from ``link`` and ``link_error``.
         root_id, parent_id: first and previous task of the work-flow.
         children: results of the tasks this run has sent.
-        headers: headers given by the caller.
+        headers: headers given by the caller; each is also an attribute, unless one of these has its name.
+        serializer: content type of the message.
         loglevel, logfile: of the worker.
         task_object: the task.
     """
@@ -60,6 +61,7 @@ class Request:
     parent_id: str | None = None
     children: list[Any] | None = None
     headers: dict[str, Any] | None = None
+    serializer: str | None = None
     reply_to: str | None = None
     correlation_id: str | None = None
     origin: str | None = None
@@ -93,6 +95,10 @@ class Request:
         """Set attributes."""
         self.__dict__.update(*mappings, **known)
 
+    def clear(self) -> None:
+        """Forget every attribute."""
+        self.__dict__.clear()
+
     def add_child(self, result: Any) -> None:
         """Note that this run has sent a task."""
         if self.children is None:
@@ -119,6 +125,7 @@ class Request:
             "soft_time_limit": limits[1],
             "headers": self.headers,
             "retries": self.retries,
+            "serializer": self.serializer,
             "reply_to": self.reply_to,
             "replaced_task_nesting": self.replaced_task_nesting,
             "ignore_result": self.ignore_result,
@@ -129,6 +136,9 @@ class Request:
             "priority": info.get("priority"),
         }
         return {name: value for name, value in options.items() if value is not None}
+
+    #: The name Celery programs know.
+    as_execution_options = execution_options
 
     def __repr__(self) -> str:
         return f"<Request: {self.task}[{self.id}] retries={self.retries}>"

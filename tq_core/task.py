@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tq_core import current, states
 from tq_core.arity import Arity
-from tq_core.errors import Ignore, ImproperlyConfigured, MaxRetriesExceededError, Retry
+from tq_core.errors import BrokerUnavailable, Ignore, ImproperlyConfigured, MaxRetriesExceededError, Retry
 from tq_core.request import Request
 
 if TYPE_CHECKING:
@@ -54,8 +54,17 @@ class Task:
         track_started: store STARTED when a run begins.
         throws: exceptions that are expected: logged in one line, without traceback.
         serializer, compression, queue, exchange, routing_key, priority, expires: defaults of every call.
+        autoretry_for: exceptions after which the task is retried by itself. dont_autoretry_for: except after these.
+        retry_kwargs: arguments of that :meth:`retry`. retry_backoff: seconds before the first such retry, doubled with
+            each further one up to ``retry_backoff_max``; True is one second. retry_jitter: wait a random part of that.
+        send_error_emails: send the admins a mail when a run fails. error_whitelist: except after these exceptions.
         typing: check the arguments against the signature when the task is called.
     """
+
+    #: Raised by :meth:`retry` at the limit; a class may have another.
+    MaxRetriesExceededError: Any = MaxRetriesExceededError
+    #: Raised by :meth:`apply_async` when the broker is away.
+    OperationalError: type[Exception] = BrokerUnavailable
 
     app: Celery | None = None
     name: str = ""
@@ -82,6 +91,8 @@ class Task:
     acks_on_timeout: Any = FromSetting("task_acks_on_timeout")
     reject_on_worker_lost: Any = FromSetting("task_reject_on_worker_lost")
     track_started: Any = FromSetting("task_track_started")
+    send_error_emails: Any = FromSetting("task_send_error_emails")
+    error_whitelist: Sequence[Any] = ()
     serializer: Any = FromSetting("task_serializer")
     compression: Any = FromSetting("task_compression")
     priority: int | None = None
@@ -142,7 +153,7 @@ class Task:
             EncodeError: the arguments cannot be serialized.
             PublishError: the broker did not take the message within ``broker_publish_timeout``.
         """
-        return self._bound_app().send(
+        return self._bound_app().sender.send(
             self, args, kwargs, task_id, _given(options, link=link, link_error=link_error, shadow=shadow)
         )
 
@@ -166,7 +177,7 @@ class Task:
         What many coroutines send at the same time travels in few batches. Cancelling the wait does not take the
         call back.
         """
-        return await self._bound_app().asend(
+        return await self._bound_app().sender.asend(
             self, args, kwargs, task_id, _given(options, link=link, link_error=link_error, shadow=shadow)
         )
 
@@ -254,7 +265,7 @@ class Task:
         max_retries: int | None = None,
         **options: Any,
     ) -> Retry:
-        """Run this task again later: same id, same queue.
+        """Run this task again later: same id, same queue, same serializer.
 
         Args:
             args, kwargs: other arguments for the next run.
@@ -266,20 +277,19 @@ class Task:
 
         Raises:
             Retry: always, unless ``throw`` is False; the worker knows it and sends the next run.
-            MaxRetriesExceededError: the limit is reached and no ``exc`` was given; otherwise ``exc`` is raised.
+            MaxRetriesExceededError: the limit is reached and no ``exc`` was given; otherwise ``exc`` is raised. A task
+                that was called like a function raises ``exc`` as well.
         """
         request = self.request
         limit = self.max_retries if max_retries is None else max_retries
         if request.called_directly:
             # Called like a function there is nothing to retry: the caller sees the error itself.
-            if exc is not None:
-                raise exc
-            raise MaxRetriesExceededError(f"Task {self.name} was called directly and cannot be retried")
+            raise Retry("Task can be retried", None) if exc is None else exc
         delay = self.default_retry_delay if countdown is None and eta is None else countdown
         if limit is not None and request.retries >= limit:
             if exc is not None:
                 raise exc
-            raise MaxRetriesExceededError(
+            raise self.MaxRetriesExceededError(
                 f"Can't retry {self.name}[{request.id}] args:{request.args} kwargs:{request.kwargs}",
                 task_args=request.args,
                 task_kwargs=request.kwargs,
@@ -290,7 +300,7 @@ class Task:
         retry = Retry(exc=exc, when=eta if eta is not None else delay, is_eager=request.is_eager, sig=next_run)
         if throw:
             raise retry from exc
-        self._bound_app().send_retry(retry, request)
+        self._bound_app().sender.send_retry(retry, request)
         return retry
 
     def signature_from_request(
@@ -326,6 +336,25 @@ class Task:
     def add_to_chord(self, sig: Any, lazy: bool = False) -> Any:
         """Add a signature to the chord this run is a member of."""
         return self._bound_app().add_to_chord(self, sig, lazy)
+
+    def push_request(self, *args: Any, **known: Any) -> None:
+        """Make what is known of a run the task's :attr:`request`, for tests of bodies that read it.
+
+        Args:
+            *args: mappings of attributes.
+            **known: attributes of the request.
+        """
+        merged = {name: value for mapping in args for name, value in mapping.items()} | known
+        outer = current.running.get()
+        current.running.set(Request(**{"task": self.name, "task_object": self, **merged, "outer": outer}))
+
+    def pop_request(self) -> None:
+        """Take back what :meth:`push_request` did last."""
+        pushed = current.running.get()
+        current.running.set(pushed.outer if pushed is not None else None)
+
+    def on_bound(self, app: Celery) -> None:
+        """Called when the task has got its application and name."""
 
     # handlers
 

@@ -270,6 +270,10 @@ def announce_failure(plan: TaskPlan, request: Request, outcome: Failed) -> Excep
             traceback=info.tb,
             einfo=info,
         )
+    if plan.task.send_error_emails and not request.is_eager:
+        from tq_core.error_mail import report_failure  # the mail client is for those who want mails
+
+        report_failure(plan.task, request, outcome.error, info.traceback)
     return info
 
 

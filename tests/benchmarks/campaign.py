@@ -72,7 +72,8 @@ class Campaign:
         plan, broker = self._plan, BROKERS[scene.broker]
         yield "tq", measure.run(self._bench("tq", broker, scene, plan.sizes))
         if measure.ceiling is not None and broker.ceiling is not None:
-            yield "ceiling", measure.ceiling(self._bench(f"ceilings.{broker.ceiling}", broker, scene, plan.sizes))
+            for name, module in {"ceiling": broker.ceiling, **broker.clients}.items():
+                yield name, measure.ceiling(self._bench(f"ceilings.{module}", broker, scene, plan.sizes))
         for peer in () if measure.alone else plan.peers:
             described = environments.known()[peer]
             divisor = described.brokers.get(broker.name)

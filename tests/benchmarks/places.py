@@ -7,9 +7,9 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from tests.benchmarks.environments import Unavailable
@@ -26,11 +26,13 @@ class Broker:
         place: gives the URL of an empty database, virtual host or server, and removes it afterwards; raises
             ``Unavailable``.
         ceiling: the module of ``ceilings/`` that does the same work with the bare client; None without one.
+        clients: modules that do it in other ways, by the names of their columns.
     """
 
     name: str
     place: Callable[[], AbstractContextManager[str]]
     ceiling: str | None
+    clients: Mapping[str, str] = field(default_factory=dict)
 
 
 @contextmanager
@@ -125,7 +127,7 @@ BROKERS = {
         Broker("postgresql", _database("postgresql"), "postgresql"),
         Broker("mariadb", _database("mariadb"), "mariadb"),
         Broker("redis", lambda: _entered(_VolatileRedis.running()), "redis"),
-        Broker("amqp", _amqp, "amqp"),
+        Broker("amqp", _amqp, "amqp_frames", {"py-amqp": "amqp"}),
         Broker("memory", _memory, None),
     )
 }

@@ -99,7 +99,8 @@ def markdown(scenes: Sequence[Scene], runs: int, late: bool = False) -> str:
     for scene in scenes:
         if scene.values or scene.notes:
             lines += ["", *_section(scene)]
-    differences = [f"* {name}: {environments.known()[name].differs}." for name in _peers(scenes)]
+    peers = environments.known()
+    differences = [f"* {name}: {peers[name].differs}." for name in _peers(scenes) if name in peers]
     if differences:
         lines += ["", "Not equal, and so to be read with care:", "", *differences]
     return "\n".join(lines) + "\n"

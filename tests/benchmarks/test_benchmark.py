@@ -297,5 +297,6 @@ def test_every_peer_is_pinned_and_runs_somewhere(name):
 
 @pytest.mark.parametrize("broker", BROKERS.values(), ids=lambda broker: broker.name)
 def test_every_ceiling_exists(broker):
-    if broker.ceiling is not None:
-        assert "class Driven(Bare)" in (FOLDER / "ceilings" / f"{broker.ceiling}.py").read_text("utf-8")
+    for name in (broker.ceiling, *broker.clients.values()):
+        if name is not None:
+            assert "class Driven(" in (FOLDER / "ceilings" / f"{name}.py").read_text("utf-8")

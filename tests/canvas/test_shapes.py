@@ -98,3 +98,13 @@ def test_a_canvas_is_sent_as_celery_sends_it(app: Celery, name: str) -> None:
         pytest.skip(f"deliberately different: {DIFFERENT[name]}")
     which, args, options = CALLS[name]
     assert _sent(app, which, args, options)["messages"] == MESSAGES[name]["messages"]
+
+
+def test_no_broker_may_drop_a_call_that_something_waits_for(app: Celery) -> None:
+    add, tsum = _task(app, "add"), _task(app, "tsum")
+    with app.producer.collecting() as messages:
+        add.apply_async((1, 1), expires=5)
+        canvas.chord([add.s(1, 1).set(expires=5)], tsum.s()).apply_async()
+        canvas.chain(add.s(1, 1), tsum.s()).apply_async(expires=5)
+    assert [message.expiration is None for message in messages] == [False, True, True]
+    assert all(message.headers["expires"] for message in messages)

@@ -31,6 +31,7 @@ def test_a_module_and_its_attribute(tq, application):
         ("pkg/other.py", "queue", "pkg.other.queue", "pkg.other:queue"),
     ],
 )
+@pytest.mark.row("S059")
 def test_a_package(tq, file, name, application, found):
     tq.write("pkg/__init__.py", "")
     tq.write(file, APP.format(name=name, label="found"))

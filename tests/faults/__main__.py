@@ -26,7 +26,7 @@ def main() -> int:
         case = Case(BROKERS[name], asked.short)
         for entry in entries(case.broker, asked.only):
             for _ in range(asked.runs):
-                verdict = entry.run(case)
+                verdict = entry.judge(case)
                 verdict.broker = name
                 verdicts.append(verdict)
                 print(json.dumps(asdict(verdict)) if asked.json else _row(verdict), flush=True)

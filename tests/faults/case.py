@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from tests.faults.brokers import BrokerUnderTest
@@ -20,10 +20,12 @@ class Case:
     Attributes:
         broker: where its messages are.
         short: True for the form that ``make test`` runs.
+        remains: what was left of its sites that nobody will ever remove.
     """
 
     broker: BrokerUnderTest
     short: bool
+    remains: list[str] = field(default_factory=list)
 
     @property
     def quick(self) -> dict[str, float]:
@@ -33,14 +35,16 @@ class Case:
     @contextmanager
     def site(self, **settings: object) -> Iterator[Site]:
         """Open a site with an empty place for messages; see :class:`Site` for the settings."""
-        with self.broker.place() as url, Site(url, **settings) as site:
-            yield site
+        with self.broker.place() as url:
+            with self._opened(url, **settings) as site:
+                yield site
+            self.remains.extend(self.broker.remains(url))
 
     @contextmanager
     def site_and_server(self, **settings: object) -> Iterator[tuple[Site, PrivateServer]]:
         """Open a site on a server of its own, which may be killed."""
         assert self.broker.server is not None, f"{self.broker.name} has no server"
-        with self.broker.server() as server, Site(server.url, **settings) as site:
+        with self.broker.server() as server, self._opened(server.url, **settings) as site:
             yield site, server
 
     @contextmanager
@@ -62,5 +66,11 @@ class Case:
                 user = address.netloc.rpartition("@")[0]
                 netloc = f"{user}@{proxy.host}:{proxy.port}" if user else f"{proxy.host}:{proxy.port}"
                 proxied = address._replace(netloc=netloc).geturl()
-                with Site(url, proxied if client else None, **settings) as site:
+                with self._opened(url, proxied if client else None, **settings) as site:
                     yield site, proxy, proxied
+            self.remains.extend(self.broker.remains(url))
+
+    @contextmanager
+    def _opened(self, url: str, client_url: str | None = None, **settings: object) -> Iterator[Site]:
+        with self.broker.results() as results, Site(url, client_url, results, **settings) as site:
+            yield site

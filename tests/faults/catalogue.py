@@ -35,6 +35,7 @@ class Entry:
         run: injects the fault and judges.
         needs: ``server`` or ``file`` where it makes sense for such brokers only, else ``any``.
         in_short: False where even the short form takes too long for ``make test``.
+        instead: the letter under which brokers that can have that fault promise this in other words.
     """
 
     fault: str
@@ -42,11 +43,22 @@ class Entry:
     run: Scenario
     needs: str = "any"
     in_short: bool = True
+    instead: str = ""
 
     def concerns(self, broker: BrokerUnderTest) -> bool:
         """Tell whether this fault can happen to a broker."""
         kind = "file" if broker.server is None else "server"
+        if self.instead and self.instead in broker.faults:
+            return False
         return self.fault in broker.faults and self.needs in ("any", kind)
+
+    def judge(self, case: Case) -> Verdict:
+        """Run the scenario, and look at what is left of it where the broker can tell."""
+        case.remains.clear()
+        verdict = self.run(case)
+        left = case.remains
+        verdict.require(not left, f"{len(left)} things are left that nobody will ever remove: {left[:3]}")
+        return verdict
 
 
 CATALOGUE = (
@@ -55,10 +67,11 @@ CATALOGUE = (
     Entry("a", "a node goes on soon after its only runner was killed", killing.lone_runner_killed),
     Entry("b", "another node takes over what a killed one held", killing.nodes_killed_late),
     Entry("b", "what a killed node ran is reported as lost", killing.node_killed_early),
-    Entry("c", "a restarted server loses nothing and the worker goes on", outages.restarts, "server"),
+    Entry("c", "a restarted server loses nothing and the worker goes on", outages.restarts, "server", instead="d"),
     Entry("c", "cut connections lose nothing and the worker goes on", outages.cuts, "server"),
     Entry("c", "half-open connections are given up and the worker goes on", outages.half_open, "server"),
     Entry("c", "a locked file loses nothing and the worker goes on", outages.locked, "file"),
+    Entry("d", "a killed and restarted node loses nothing it took", outages.node_restarts, "server"),
     Entry("e", "publishing to nobody raises soon", publishing.refused, "server"),
     Entry("e", "publishing to a silent broker ends and tells the truth", publishing.silent, "server"),
     Entry(

@@ -27,6 +27,7 @@ def mixed_in(case: Case) -> Verdict:
         node = site.node("-c", "1")
         verdict.require(site.finished([site.project.good.delay(0)]), "not even the first task ran")
         runners = node.runners()
+        connections = case.broker.connections(site.url)
         pids = [node.process.pid, *runners]
         before = sum(map(memory_of, pids))
         queue = case.broker.raw(site.url)
@@ -42,6 +43,8 @@ def mixed_in(case: Case) -> Verdict:
         queue.close()
         verdict.require(node.alive, "the node ended")
         verdict.require(node.runners() == runners, "a runner was replaced")
+        verdict.require(connections <= case.broker.connections(site.url), "a connection was closed")
+        verdict.require("Trying again" not in node.text, "the worker lost its connection")
         moment = time.monotonic()
         verdict.require(site.finished([site.project.good.delay(1)], 10), "no good task runs any more")
         verdict.require_in_time(time.monotonic() - moment <= 0.5, "the next good task took more than 0.5 s")

@@ -1,4 +1,4 @@
-"""Fault c: the broker's server is killed and restarted, its connections are cut, fall silent, or its file is locked."""
+"""Faults c and d: the server is killed and restarted, its connections are cut or fall silent, its file is locked."""
 
 from __future__ import annotations
 
@@ -18,9 +18,18 @@ from tq_core.errors import TQError
 
 def restarts(case: Case) -> Verdict:
     """Kill the server under load, start it a second later; again and again."""
+    return _restarts(case, "c", within=2.0)
+
+
+def node_restarts(case: Case) -> Verdict:
+    """Kill a node of RabbitMQ under load, start it a second later; again and again."""
+    return _restarts(case, "d", within=3.0)
+
+
+def _restarts(case: Case, fault: str, within: float) -> Verdict:
     rounds, tasks = (1, 100) if case.short else (5, 600)
-    target = "0 lost, 0 FAILURE, in flight at most twice, resumes within 2 s"
-    verdict = Verdict("c", f"server killed, {rounds} times", target)
+    target = f"0 lost, 0 FAILURE, in flight at most twice, resumes within {within:g} s"
+    verdict = Verdict(fault, f"server killed, {rounds} times", target)
     with case.site_and_server() as (site, server):
         node = site.node("-c", "2")
         runners = node.runners()
@@ -38,14 +47,16 @@ def restarts(case: Case) -> Verdict:
         verdict.require(waiter.value() == tasks - 1, f"the waiting client got {waiter.found!r}")
         # A server may forget, when it is killed, who took what a moment before.
         _judge(site, verdict, node, runners, results, twice=2 * rounds)
-        verdict.require_in_time(verdict.longest <= 2.0, f"resumed {verdict.longest:.1f} s after the server")
+        verdict.require_in_time(verdict.longest <= within, f"resumed {verdict.longest:.1f} s after the server")
     return verdict
 
 
 def cuts(case: Case) -> Verdict:
     """Reset every connection of a worker under load; again and again."""
     times, tasks = (5, 150) if case.short else (40, 1200)
-    verdict = Verdict("c", f"worker's connections cut, {times} times", "0 lost, 0 twice, pause under 0.5 s")
+    twice = 2 * times if case.broker.hands_on else 0
+    target = f"0 lost, {'in flight at most twice' if twice else '0 twice'}, pause under 0.5 s"
+    verdict = Verdict("c", f"worker's connections cut, {times} times", target)
     with case.site_and_proxy() as (site, proxy, proxied):
         node = site.node("-c", "2", env={"FAULTS_URL": proxied})
         runners = node.runners()
@@ -55,7 +66,7 @@ def cuts(case: Case) -> Verdict:
             proxy.cut()
             verdict.took(_until_next_start(site, verdict))
         verdict.require(site.finished(results, 60), f"unfinished: {dict(site.states(results))}")
-        _judge(site, verdict, node, runners, results)
+        _judge(site, verdict, node, runners, results, twice=twice)
         verdict.require_in_time(verdict.longest <= 0.5, f"a pause of {verdict.longest:.2f} s")
     return verdict
 

@@ -98,15 +98,17 @@ class Site:
     """A client and nodes, alone in a temporary directory; a context manager.
 
     Args:
-        url: of broker and result backend.
+        url: of the broker, and of the result backend unless that is elsewhere.
         client_url: where the client publishes, if it takes another way; it reads results directly all the same.
+        results: where results are kept, if that is elsewhere.
         settings: environment of the project: ``LEASE``, ``BUSY`` … without their prefix.
     """
 
-    def __init__(self, url: str, client_url: str | None = None, **settings: object) -> None:
+    def __init__(self, url: str, client_url: str | None = None, results: str | None = None, **settings: object) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="tq-faults-"))
         self.url = url
         self._client_url = client_url or url
+        self._results = results or url
         self.ledger = self.directory / "ledger"
         self.nodes: list[Node] = []
         path = os.pathsep.join([str(_ROOT), str(_ROOT / "plugins/tq_sqlalchemy/src"), os.environ.get("PYTHONPATH", "")])
@@ -116,6 +118,7 @@ class Site:
             "FAULTS_LEDGER": str(self.ledger),
             "PYTHONPATH": path,
             "PYTHONUNBUFFERED": "1",
+            **({"FAULTS_RESULTS": results} if results else {}),
             **{f"FAULTS_{name.upper()}": str(value) for name, value in settings.items()},
         }
         self.project: ModuleType = self._load()
@@ -124,7 +127,7 @@ class Site:
         for name in ("project", "mischief"):
             shutil.copy(_FOLDER / f"{name}.py", self.directory / f"{name}.py")
         env = {name: value for name, value in self.env.items() if name.startswith("FAULTS_")}
-        env |= {"FAULTS_URL": self._client_url, "FAULTS_RESULTS": self.url}
+        env |= {"FAULTS_URL": self._client_url, "FAULTS_RESULTS": self._results}
         old = {name: os.environ.get(name) for name in env}
         os.environ.update(env)
         try:

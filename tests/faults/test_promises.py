@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the suite looks
 
 #: Which faults are injected into which broker with every `make test`. What does not depend on the broker is tested on
 #: one; the rest is for `make faults`.
-_TESTED = {"sqlite": "abcefghijkoq", "postgresql": "ceh", "redis": "bcehjk"}
+_TESTED = {"sqlite": "abcefghijkoq", "postgresql": "ceh", "redis": "bcehjk", "amqp": "bcdehjk"}
 
 
 @pytest.mark.parametrize(
@@ -27,5 +27,5 @@ _TESTED = {"sqlite": "abcefghijkoq", "postgresql": "ceh", "redis": "bcehjk"}
     ],
 )
 def test_the_promise_is_kept(name: str, entry: Entry) -> None:
-    verdict = entry.run(Case(BROKERS[name], short=True))
+    verdict = entry.judge(Case(BROKERS[name], short=True))
     assert verdict.kept, f"{verdict.target}: {verdict.broken}"

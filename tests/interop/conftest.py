@@ -5,23 +5,29 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.interop.places import PLACES, Place
-from tests.interop.sides import SIDES, Driver, WorkerNode
+from tests.interop.matrix import tried
+from tests.interop.places import PLACES, SIDES, Place
+from tests.interop.servers import Servers
+from tests.interop.sides import Driver, WorkerNode
 
 
 class Stage:
     """Everything at one place. Workers share no queue: each has one of its own name.
 
     Args:
+        word: of the place, a key of :data:`~tests.interop.places.PLACES`.
         place: where messages and results are.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, word: str, place: Place) -> None:
+        self.word = word
+        self.site = PLACES[word]
         self.place = place
         self._drivers: dict[str, Driver] = {}
         self._workers: dict[str, WorkerNode] = {}
@@ -46,7 +52,9 @@ class Stage:
         if (producer, worker) not in self._outcomes:
             node = self.worker(worker)
             fifo = self.fifo(f"{producer}-{worker}")
-            self._outcomes[producer, worker] = self.driver(producer)("matrix", node.queue, node.name, fifo)
+            self._outcomes[producer, worker] = self.driver(producer)(
+                "matrix", node.queue, node.name, fifo, self.site.encodings, tried(self.word)
+            )
         return self._outcomes[producer, worker]
 
     def fifo(self, name: str) -> str:
@@ -64,11 +72,18 @@ class Stage:
         self._directory.cleanup()
 
 
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """The servers that places need."""
+    with closing(Servers()) as servers:
+        yield servers
+
+
 @pytest.fixture(scope="session", params=list(PLACES))
-def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+def stage(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Stage]:
     """Each place with everything on it."""
-    with PLACES[request.param]() as place:
-        stage = Stage(place)
+    with PLACES[request.param].open(servers) as place:
+        stage = Stage(request.param, place)
         yield stage
         stage.close()
 

@@ -5,15 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tests.interop.places import Place
-from tests.interop.sides import SIDES
+from tests.interop.places import PLACES, SIDES, Place
 
 #: Who sends to whom: every pair with tq in it, and each Celery with itself, which shows that what is expected of tq is
 #: what Celery does.
 PAIRS = [(one, other) for one in SIDES for other in SIDES if "tq" in (one, other) or one == other]
-
-#: How the body of a message is written.
-ENCODINGS = ("json", "pickle", "msgpack", "zstd")
 
 
 @dataclass(frozen=True)
@@ -34,7 +30,8 @@ FEATURES: dict[str, Feature] = {
     "plain": Feature("arguments that only this format carries arrive as they were, and a result comes back", True),
     "eta": Feature("it runs, and not before its time", [True, "SUCCESS"]),
     "expires": Feature(
-        "an expired call ends as REVOKED, one in time runs", [["TaskRevokedError", "expired"], "REVOKED", 3]
+        "a call that expires before it is due ends as REVOKED, one in time runs",
+        [["TaskRevokedError", "expired"], "REVOKED", 3],
     ),
     "retry": Feature("the task asks twice to be run again, and counts", [2, "SUCCESS"]),
     "priority": Feature("the most urgent of three waiting calls runs first", None),
@@ -54,3 +51,8 @@ FEATURES: dict[str, Feature] = {
 def outcome(feature: str, place: Place) -> Any:
     """Return what must come of a feature at a place."""
     return list(place.urgent_first) if feature == "priority" else FEATURES[feature].outcome
+
+
+def tried(place: str) -> list[str]:
+    """Return the features that are tried at a place, by its word."""
+    return [feature for feature in FEATURES if feature not in PLACES[place].without]

@@ -12,7 +12,10 @@ if os.environ["INTEROP_SIDE"] == "tq":
 else:
     from celery import Celery, chain, chord, group
 
-__all__ = ["Celery", "app", "chain", "chord", "group"]
+__all__ = ["TIMES", "Celery", "app", "chain", "chord", "group"]
+
+#: Seconds by which a call is sent before its time, and seconds between a task and its retry.
+TIMES = json.loads(os.environ["INTEROP_TIMES"])
 
 app = Celery("project", broker=os.environ["INTEROP_BROKER"], backend=os.environ["INTEROP_BACKEND"])
 app.conf.update(
@@ -55,7 +58,7 @@ def path(self, before=()):
 def hesitate(self, times):
     """Ask to be run again so many times, then tell how often that was."""
     if self.request.retries < times:
-        raise self.retry(exc=ValueError("not yet"), countdown=0.05)
+        raise self.retry(exc=ValueError("not yet"), countdown=TIMES["pause"])
     return self.request.retries
 
 

@@ -16,11 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.celery_environments import VERSIONS, celery_python
+from tests.celery_environments import celery_python
 from tests.interop.places import Place
-
-#: The words of the tests: ours, and Celery's by version.
-SIDES = ("tq", *(f"celery-{version}" for version in VERSIONS))
 
 #: Seconds after which a driver that says nothing is given up; it gives up its own waits earlier.
 PATIENCE = 90.0
@@ -45,6 +42,7 @@ def environment(side: str, place: Place, **settings: Any) -> dict[str, str]:
         "INTEROP_SIDE": side.partition("-")[0],
         "INTEROP_BROKER": place.broker,
         "INTEROP_BACKEND": place.backend,
+        "INTEROP_TIMES": json.dumps({"ahead": place.ahead, "pause": place.pause}),
         "INTEROP_SETTINGS": json.dumps({**place.settings, **settings}),
     }
 
@@ -53,12 +51,12 @@ class Driver:
     """A client process of one side.
 
     Args:
-        side: one of :data:`SIDES`.
+        side: one of :data:`~tests.interop.places.SIDES`.
         place: where messages and results are.
     """
 
     def __init__(self, side: str, place: Place) -> None:
-        self.side = side
+        self.side, self.place = side, place
         self._log = _log_file(f"{side}-driver")
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -113,7 +111,7 @@ class WorkerNode:
     """A worker of one side, in a process group of its own. It runs one task at a time.
 
     Args:
-        side: one of :data:`SIDES`.
+        side: one of :data:`~tests.interop.places.SIDES`.
         place: where messages and results are.
         queue: it receives from this one.
         name: the node's name.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.interop.matrix import ENCODINGS, FEATURES, PAIRS
+from tests.interop.matrix import FEATURES, PAIRS
 from tests.interop.places import PLACES
 
 PAGE = Path(__file__).parents[2] / "docs" / "interop.md"
@@ -14,7 +14,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "interop.md"
 def matrix() -> str:
     """Return the table of what is tested between whom."""
     pairs = [f"{_named(producer)} → {_named(worker)}" for producer, worker in PAIRS]
-    lines = [f"| each in {', '.join(ENCODINGS)} | {' | '.join(pairs)} |", f"|---|{'---|' * len(pairs)}"]
+    lines = [f"| feature | {' | '.join(pairs)} |", f"|---|{'---|' * len(pairs)}"]
     lines += [f"| {name} | {' | '.join('✓' for _ in pairs)} |" for name in FEATURES]
     return "\n".join(lines)
 
@@ -28,10 +28,12 @@ def features() -> str:
 
 def places() -> str:
     """Return the table of places."""
-    lines = ["| place | messages and results |", "|---|---|"]
-    return "\n".join(
-        [*lines, *(f"| {name} | {(place.__doc__ or '').splitlines()[0]} |" for name, place in PLACES.items())]
-    )
+    lines = ["| place | messages and results | formats | not there |", "|---|---|---|---|"]
+    lines += [
+        f"| {name} | {site.shown} | {', '.join(site.encodings)} | {', '.join(site.without)} |"
+        for name, site in PLACES.items()
+    ]
+    return "\n".join(lines)
 
 
 def _named(side: str) -> str:

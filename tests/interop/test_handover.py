@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import select
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -11,10 +9,11 @@ from contextlib import closing
 import pytest
 from redis import Redis
 
-from tests.interop.places import Place
-from tests.interop.sides import SIDES, Driver, WorkerNode
+from tests.interop.ear import Ear
+from tests.interop.places import SIDES, Place
+from tests.interop.sides import Driver, WorkerNode
 from tests.private_servers import private_redis
-from tq_core.testing.conformance.patience import PATIENCE, until
+from tq_core.testing.conformance.patience import until
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -56,22 +55,6 @@ def start_here(place: Place) -> Iterator[Callable[[str], WorkerNode]]:
     yield starter
     for worker in started:
         worker.close()
-
-
-class Ear:
-    """Hears when somebody has opened a named pipe for writing and closed it again."""
-
-    def __init__(self, fifo: str) -> None:
-        self._end = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-
-    def wait(self) -> None:
-        """Wait for it."""
-        poll = select.poll()
-        poll.register(self._end, select.POLLIN)
-        assert poll.poll(PATIENCE * 1000), "no task has begun"
-
-    def close(self) -> None:
-        os.close(self._end)
 
 
 def overdue(redis: Redis) -> bool:

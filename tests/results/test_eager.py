@@ -114,3 +114,19 @@ def test_without_a_backend_the_error_names_the_setting(app: Celery) -> None:
     app.conf.result_backend = "disabled://"
     with pytest.raises(BackendError, match="result_backend"):
         app.AsyncResult("some-id").get(timeout=1)
+
+
+def test_an_eager_result_tells_all_that_others_tell(app: Celery, add: Any) -> None:
+    result = add.apply((1, 2))
+    assert (result.name, result.info, result.status, result.successful()) == ("add", 3, "SUCCESS", True)
+    assert result.date_done is not None
+    assert result.get_leaf() == 3
+    called: list[Any] = []
+    assert result.then(called.append) is result
+    assert called == [result]
+
+
+def test_the_error_of_an_eager_result_has_no_other_cause(app: Celery, add: Any) -> None:
+    with pytest.raises(TypeError) as raised:
+        add.apply((1, "x")).get()
+    assert raised.value.__cause__ is None

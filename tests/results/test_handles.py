@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -148,3 +149,81 @@ def test_a_saved_group_is_restored(app: Celery) -> None:
     assert GroupResult.restore("g", app=app) == whole
     whole.delete()
     assert GroupResult.restore("g", app=app) is None
+
+
+def test_then_returns_before_the_result_is_there(app: Celery) -> None:
+    called = threading.Event()
+    answers: list[Any] = []
+
+    def answer(ready: Any) -> None:
+        answers.append(ready.get())
+        called.set()
+
+    result = app.AsyncResult("late")
+    assert result.then(answer) is result
+    assert answers == []
+    app.backend.store([ResultRecord("late", "SUCCESS", 5)])
+    assert called.wait(10)
+    assert answers == [5]
+
+
+def test_then_calls_the_other_function_after_a_failure(app: Celery) -> None:
+    called = threading.Event()
+    wrong: list[Any] = []
+    app.AsyncResult("f").then(wrong.append, on_error=lambda ready: called.set())
+    app.backend.store([_failure("f")])
+    assert called.wait(10)
+    assert wrong == []
+
+
+def test_then_of_a_set_is_called_once_all_are_there(app: Celery) -> None:
+    called = threading.Event()
+    app.backend.store([ResultRecord("a", "SUCCESS", 1)])
+    both = ResultSet([app.AsyncResult("a"), app.AsyncResult("b")], app=app)
+    both.then(lambda ready: called.set())
+    app.backend.store([ResultRecord("b", "SUCCESS", 2)])
+    assert called.wait(10)
+    assert both.get(timeout=1) == [1, 2]
+
+
+def test_a_callback_that_raises_keeps_no_other_from_being_called(app: Celery) -> None:
+    called = threading.Event()
+
+    def broken(ready: Any) -> None:
+        raise ValueError("on purpose")
+
+    app.AsyncResult("a").then(broken)
+    app.AsyncResult("a").then(lambda ready: called.set())
+    app.backend.store([ResultRecord("a", "SUCCESS", 1)])
+    assert called.wait(10)
+
+
+def test_waiting_for_many_tells_how_far_it_has_come(app: Celery, capsys: pytest.CaptureFixture[str]) -> None:
+    app.backend.store([ResultRecord(name, "SUCCESS", name) for name in "abc"])
+    told: list[tuple[int, int]] = []
+    assert app.ResultSet([app.AsyncResult(name) for name in "abc"]).get(
+        timeout=1, progress=lambda here, total: told.append((here, total))
+    ) == ["a", "b", "c"]
+    assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    app.ResultSet([app.AsyncResult(name) for name in "abc"]).get(timeout=1, progress=True)
+    assert "3/3" in capsys.readouterr().err
+
+
+def test_the_handles_of_a_long_chain_can_be_written_down_and_forgotten(app: Celery) -> None:
+    last: Any = None
+    for number in range(5000):
+        last = AsyncResult(f"n{number}", app=app, parent=last)
+    assert len(last.as_list()) == 5000
+    assert last.as_tuple()[0][0] == "n4999"
+    last.forget()
+
+
+def test_all_that_is_stored_of_a_task_is_read_from_its_handle(app: Celery) -> None:
+    fields = {"name": "t", "args": [1], "kwargs": {"k": 2}, "worker": "w@h", "retries": 3, "queue": "q"}
+    done = "2026-11-21T02:51:22+00:00"
+    app.backend.store([ResultRecord("a", "SUCCESS", 1, date_done=done, extended=fields)])
+    result = app.AsyncResult("a")
+    assert {name: getattr(result, name) for name in fields} == fields
+    assert result.date_done.isoformat() == done
+    assert result.exists()
+    assert (result.status, result.info, result.failed()) == ("SUCCESS", 1, False)

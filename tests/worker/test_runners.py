@@ -56,6 +56,7 @@ def test_a_task_that_kills_its_process_fails_as_lost_and_the_worker_goes_on(star
     assert [result.get(timeout=30) for result in good] == [2 * n for n in range(20)]
 
 
+@pytest.mark.row("S090")
 def test_only_the_task_a_dead_runner_ran_is_lost(start_worker, project, bell, open_gate):
     start_worker("-c", "2").ready()
     doomed = project.wait_at_gate.delay("doomed")
@@ -68,6 +69,7 @@ def test_only_the_task_a_dead_runner_ran_is_lost(start_worker, project, bell, op
     assert spared.get(timeout=30) == "spared"
 
 
+@pytest.mark.row("S090", "S138")
 def test_a_late_task_whose_runner_died_runs_again_when_told_to(start_worker, project, bell, open_gate):
     start_worker("-c", "1").ready()
     result = project.wait_at_gate_late.delay("late")
@@ -120,6 +122,7 @@ def test_the_pool_grows_and_shrinks_by_signals(start_worker, project, bell, open
     assert project.add.delay(1, 2).get(timeout=30) == 3
 
 
+@pytest.mark.row("S082", "S137")
 def test_the_hard_limit_kills_the_process_and_only_its_task(start_worker, project):
     start_worker("-c", "1", "--time-limit", "0.5").ready()
     slow = project.sleep.delay(60)
@@ -137,6 +140,7 @@ def test_the_hard_limit_frees_a_thread_for_other_tasks(start_worker, project):
 
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+@pytest.mark.row("S083", "S137")
 def test_the_soft_limit_is_raised_inside_the_task(start_worker, project, pool):
     start_worker("-P", pool, "-c", "1").ready()
     result = project.spin.apply_async((60,), soft_time_limit=0.3)

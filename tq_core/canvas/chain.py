@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tq_core.canvas.chord import chord
 from tq_core.canvas.freezing import Place, attach
+from tq_core.canvas.graph import keeping, rest_of
 from tq_core.canvas.group import group, members
 from tq_core.canvas.signature import Signature
 
@@ -132,7 +133,8 @@ class chain(Signature):
                 step.link_error(errback)
         result = steps._freeze(place)
         first, *later = steps.tasks
-        following = [*_as_list(given), *reversed(later)]
+        with keeping(self.app):
+            following = [*_as_list(given), *rest_of(later)]
         if following:
             merged["chain"] = following
         first.apply_async(sent_args, None if self.immutable else kwargs, **merged)
@@ -224,7 +226,9 @@ def _unrolled(task: Signature) -> Signature | None:
     """Return a step as it is needed behind another: a group of one is its member, an empty one nothing."""
     if not isinstance(task, group) or len(task.tasks) > 1 or task.options.get("task_id") is not None:
         return task
-    alone = task.plain_tasks()
+    alone = task.plain_tasks()  # a group of one group has as many members as that
+    if len(alone) > 1:
+        return task
     return _unrolled(alone[0]) if alone else None
 
 

@@ -7,10 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tq_core.canvas.freezing import Place, attach
+from tq_core.canvas.graph import counts_towards, lightened
 from tq_core.canvas.group import group, members, running_request
 from tq_core.canvas.sending import one_publish
 from tq_core.canvas.signature import Signature, maybe_signature
-from tq_core.errors import BackendError
+from tq_core.errors import BackendError, NotSupported
 
 if TYPE_CHECKING:
     from tq_core.app import Celery
@@ -145,36 +146,40 @@ class chord(Signature):
             body.link(callback)
         for errback in _as_list(errbacks):
             body.link_error(errback)
+        in_header = _as_list(errbacks) if app.conf.task_allow_error_cb_on_chord_header else []
 
         common = {} if self.immutable else {**self.kwargs["kwargs"], **given}
         header = self._header_group().clone(sent_args, common, **merged)
         group_id = Place().name(header.options)
         header = group(header.plain_tasks(), app=self._app, task_id=group_id)
+        for errback in in_header:
+            header.link_error(errback)
         # A body that counts towards an outer chord stays in the outer group.
-        in_group = place.group_id or (None if _group_of(body) else group_id)
+        in_group = place.group_id or (None if counts_towards(body).get("group_id") else group_id)
         body_result = body._freeze(place.moved(group_id=in_group, parent_id=None))
         counted = self._counted_by_backend(app)
-        header_result = header._freeze(
-            Place(
-                group_id=group_id,
-                chord=body if counted else None,
-                root_id=place.root_id,
-                parent_id=place.parent_id,
-            )
-        )
-        attach(body_result, header_result)
-        size = header.width
-        if size == 0:
-            body.apply_async(([],), root_id=place.root_id, parent_id=place.parent_id)
-            return body_result
-        if counted:
-            # Before the header leaves, so that no part is counted against an unknown size.
-            app.producer.precede(partial(app.backend.open_chord, group_id, size))
         with one_publish(app):
+            kept = lightened(body)
+            header_result = header._freeze(
+                Place(
+                    group_id=group_id,
+                    chord=kept if counted else None,
+                    root_id=place.root_id,
+                    parent_id=place.parent_id,
+                )
+            )
+            attach(body_result, header_result)
+            size = header.width
+            if size == 0:
+                body.apply_async(([],), root_id=place.root_id, parent_id=place.parent_id)
+                return body_result
+            if counted:
+                # Before the header leaves, so that no part is counted against an unknown size.
+                app.producer.precede(partial(app.backend.open_chord, group_id, size))
             for task in header.tasks:
                 task.apply_async(add_to_parent=False)
             if not counted:
-                self._send_unlock(app, group_id, body, header_result, merged)
+                self._send_unlock(app, group_id, kept, header_result, {**merged, **body.options})
         parent = running_request()
         if add_to_parent and parent is not None:
             parent.add_child(header_result)
@@ -189,12 +194,24 @@ class chord(Signature):
                 "A chord needs a result backend to count its header's results: set result_backend, for instance to "
                 "'redis://localhost/0' or 'db+sqlite:///results.db'"
             )
+        if capabilities.replies and not capabilities.chords:
+            raise NotSupported(
+                "A chord, and a group with a task behind it, needs a result backend that counts its header's results; "
+                f"{type(app.backend).__name__} sends them to the caller and keeps none. Set result_backend to "
+                "'redis://localhost/0' or 'db+postgresql://…', or gather the group's results in the caller and send "
+                "the body from there"
+            )
         return capabilities.chords
 
-    def _send_unlock(
-        self, app: Celery, group_id: str, body: Signature, header: Any, options: Mapping[str, Any]
-    ) -> None:
-        """Send the task that waits for the header where the backend cannot count."""
+    def _send_unlock(self, app: Celery, group_id: str, body: Any, header: Any, options: Mapping[str, Any]) -> None:
+        """Send the task that waits for the header where the backend cannot count; it goes where the body goes.
+
+        Args:
+            app, group_id: of the header.
+            body: as messages are to carry it.
+            header: the header's result.
+            options: the body's, and before them those of the call.
+        """
         interval = app.conf.result_chord_retry_interval
         where = {name: options[name] for name in ("queue", "exchange", "routing_key") if options.get(name)}
         app.send_task(
@@ -285,14 +302,6 @@ class chord(Signature):
         if self.body is None:
             return f"<chord without body: {self.tasks!r}>"
         return f"%({self.tasks!r}, {self.body!r})"
-
-
-def _group_of(signature: Any) -> str | None:
-    """Return the group that a frozen canvas' result belongs to, or None."""
-    while signature.kind in ("chain", "chord"):
-        signature = signature.tasks[-1] if signature.kind == "chain" else signature.body
-    group_id: str | None = signature.options.get("group_id")
-    return group_id
 
 
 def _leaves(result: Any) -> list[Any]:

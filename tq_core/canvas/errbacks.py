@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from tq_core import states
 from tq_core.canvas.chain import chain
 from tq_core.canvas.chord import chord
+from tq_core.canvas.graph import counts_towards, stored
 from tq_core.canvas.group import group
 from tq_core.canvas.signature import Signature, maybe_signature
 from tq_core.contracts.backend import ChordPart, ResultRecord
-from tq_core.errors import ChordError
+from tq_core.errors import ChordError, WorkflowLost
 from tq_core.protocol.exception import describe_exception, rebuild_exception
 from tq_core.request import Request
 from tq_core.timeutil import now
@@ -57,7 +58,36 @@ def send_errback(app: Celery, errback: Any, request: Request, error: BaseExcepti
         signature.apply_async((request.id,), **options)
 
 
-def fail_unsent(app: Celery, signature: Any, error: BaseException, *, with_errbacks: bool = True) -> None:
+class Claims:
+    """Chords that somebody has claimed and not closed yet, because what follows from them has not left.
+
+    Args:
+        claimant: who claims them; the same name again, after a crash, is given its own claims again.
+        lease: seconds after which others may claim them.
+
+    Attributes:
+        groups: their ids.
+    """
+
+    def __init__(self, claimant: str, lease: float) -> None:
+        self.claimant = claimant
+        self.lease = lease
+        self.groups: list[str] = []
+
+    def taken(self) -> list[str]:
+        """Return the chords claimed since the last call."""
+        groups, self.groups = self.groups, []
+        return groups
+
+
+def fail_unsent(
+    app: Celery,
+    signature: Any,
+    error: BaseException,
+    *,
+    with_errbacks: bool = True,
+    claims: Claims | None = None,
+) -> None:
     """Record that a work-flow will never run: what waits for any part of it gets the error.
 
     Every task of it that has an id is stored as failed. Where one counts towards a chord, that part is counted as
@@ -69,6 +99,8 @@ def fail_unsent(app: Celery, signature: Any, error: BaseException, *, with_errba
         signature: what will not run: a chord's body, or a step of a chain.
         error: why.
         with_errbacks: call its errbacks; False for the steps behind one whose errbacks were called.
+        claims: takes the chords that are complete by this, for the caller to close when what it collects has left;
+            None closes them here.
 
     Raises:
         BackendError: the failure could not be stored; calling again is safe.
@@ -79,7 +111,14 @@ def fail_unsent(app: Celery, signature: Any, error: BaseException, *, with_errba
     if backend.capabilities.stores:
         done = now().isoformat()
         records = [
-            ResultRecord(task.id, states.FAILURE, described, date_done=done, group_id=task.options.get("group_id"))
+            ResultRecord(
+                task.id,
+                states.FAILURE,
+                described,
+                date_done=done,
+                group_id=task.options.get("group_id"),
+                reply_to=task.options.get("reply_to") or app.producer.reply_to,
+            )
             for task in tasks
             if task.id
         ]
@@ -104,37 +143,48 @@ def fail_unsent(app: Celery, signature: Any, error: BaseException, *, with_errba
         if task.id and task.options.get("chord") and task.options.get("group_id")
     ]
     if parts and backend.capabilities.chords:
-        _count(app, parts)
+        _count(app, parts, claims)
 
 
-def _count(app: Celery, parts: Sequence[tuple[ChordPart, Signature]]) -> None:
+def _count(app: Celery, parts: Sequence[tuple[ChordPart, Signature]], claims: Claims | None) -> None:
     backend = app.backend
-    claimant = f"{app.node}:{os.getpid()}"
-    complete = backend.add_chord_parts([part for part, _ in parts], claimant=claimant, lease=_LEASE)
+    by = claims or Claims(f"{app.node}:{os.getpid()}", _LEASE)
+    complete = backend.add_chord_parts([part for part, _ in parts], claimant=by.claimant, lease=by.lease)
     for group_id in complete:
         body = next(task.options["chord"] for part, task in parts if part.group_id == group_id)
         failed = next(part for part in backend.chord_parts(group_id) if part.state != states.SUCCESS)
         cause = rebuild_exception(failed.result)
-        fail_unsent(app, body, ChordError(f"Dependency {failed.task_id} raised {cause!r}"))
-        backend.close_chord(group_id)
+        fail_unsent(app, body, ChordError(f"Dependency {failed.task_id} raised {cause!r}"), claims=claims)
+        if claims is None:
+            backend.close_chord(group_id)
+        else:
+            claims.groups.append(group_id)
 
 
 def _tasks_of(signature: Signature) -> Iterator[Signature]:
     """Yield the tasks of a canvas, with what follows them in their own chain."""
-    if isinstance(signature, chord):
-        for task in signature.tasks:
-            yield from _tasks_of(task)
-        yield from _tasks_of(signature.body)
-    elif isinstance(signature, chain):
-        for task in signature.unchain_tasks():
-            yield from _tasks_of(task)
-    elif isinstance(signature, group):
-        for task in signature.tasks:
-            yield from _tasks_of(task)
-    else:
-        yield signature
-    for task in reversed(signature.options.get("chain") or ()):
-        yield from _tasks_of(maybe_signature(task))
+    waiting = [signature]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, stored):
+            try:
+                part, added = part.found()
+            except WorkflowLost:
+                # Its tasks are not known any more, but what its result counts towards is.
+                part.options.update(counts_towards(part))
+                yield part
+                continue
+            part.options["chain"] = [*(added.get("chain") or ()), *(part.options.get("chain") or ())]
+        # What comes next is last, as in a message.
+        waiting += [maybe_signature(task) for task in part.options.get("chain") or ()]
+        if isinstance(part, chord):
+            waiting += [part.body, *reversed(part.tasks)]
+        elif isinstance(part, chain):
+            waiting += reversed(part.unchain_tasks())
+        elif isinstance(part, group):
+            waiting += reversed(part.tasks)
+        else:
+            yield part
 
 
 def _request_of(task: Signature) -> Request:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tq_core.canvas.graph import keeping
+
 if TYPE_CHECKING:
     from tq_core.app import Celery
 
@@ -17,11 +19,13 @@ def one_publish(app: Celery) -> Iterator[None]:
     Inside another collection they join that one. Nothing is sent when the block raises.
 
     Raises:
+        BackendError: what is to be sent later could not be stored (``interop: none``).
         PublishError: not every message is known to be in the broker.
     """
     if app.producer.is_collecting:
-        yield
+        with keeping(app):
+            yield
         return
-    with app.producer.collecting() as messages:
+    with app.producer.collecting() as messages, keeping(app):
         yield
     app.producer.publish(messages)

@@ -254,7 +254,7 @@ class Signature(dict[str, Any]):
         self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
     ) -> Any:
         """As :meth:`apply_async`; the running loop turns while the broker is waited for."""
-        return await self.app.send_together(partial(self.apply_async, args, kwargs, **options))
+        return await self.app.sender.send_together(partial(self.apply_async, args, kwargs, **options))
 
     def _merge(
         self, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None, options: Mapping[str, Any]
@@ -333,6 +333,9 @@ class Signature(dict[str, Any]):
         return self._freeze(Place(_id, group_id, group_index, chord, root_id, parent_id))
 
     def _freeze(self, place: Place) -> Any:
+        producer = self.app.producer
+        if producer.replies:  # a worker that sends it for us is to name our address, not its own
+            self.options.setdefault("reply_to", producer.reply_to)
         return self.app.AsyncResult(place.mark(self.options))
 
     # callbacks

@@ -128,7 +128,7 @@ def _backend(app: Celery) -> Finding:
             "no results are kept, so every task stays PENDING",
             "Set result_backend, or call get() on no result.",
         )
-    if not backend.capabilities.shared:
+    if not backend.capabilities.shared and not backend.capabilities.replies:
         return problem(
             "result backend",
             f"{app.backend_address} is seen by one process only, so results of workers stay PENDING elsewhere",

@@ -43,6 +43,7 @@ class BackendCapabilities:
     shared: bool = capability("Other processes see the same records.", True)
     coordination: bool = capability("Offers the Coordination contract.")
     subscribe: bool = capability("Results can be awaited by a subscription whose tasks change while it waits.")
+    replies: bool = capability("Records are sent to an address that travels with the call, and kept nowhere else.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ class ResultRecord:
         group_id, parent_id: ids, or None.
         extended: with ``result_extended``: ``name``, ``args``, ``kwargs``, ``worker``, ``retries``, ``queue`` and
             stamps.
+        reply_to: where the caller hears of it (``replies``): "" where it gave no address and is told nothing, None for
+            this process itself. No part of the document.
     """
 
     task_id: str
@@ -76,6 +79,7 @@ class ResultRecord:
     group_id: str | None = None
     parent_id: str | None = None
     extended: Mapping[str, Any] = field(default_factory=dict)
+    reply_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,25 @@ class Backend(ABC):
     def clean_up(self) -> int:
         """Delete expired records and return how many (0 where they expire by themselves)."""
         return 0
+
+    # replies
+
+    def reply_address(self) -> str:
+        """Return where this process hears of the results of its calls (``replies``). Asks nobody.
+
+        It travels with each call as ``reply_to`` and comes back in :attr:`ResultRecord.reply_to`.
+        """
+        raise NotSupported(f"{type(self).__name__} sends no replies")
+
+    def open_replies(self) -> None:
+        """Make sure that what is sent to :meth:`reply_address` from now on is received (``replies``).
+
+        Called before calls are published, so it must cost nothing once that is so.
+
+        Raises:
+            BackendUnavailable: the server cannot be reached.
+        """
+        raise NotSupported(f"{type(self).__name__} sends no replies")
 
     # groups
 

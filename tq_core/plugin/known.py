@@ -24,7 +24,7 @@ _BRINGS: Mapping[str, Mapping[str, str]] = {
     },
     "backends": {
         "tq-redis": _REDIS,
-        "tq-amqp": "rpc amqp",
+        "tq-amqp": "rpc amqp amqps pyamqp",
         "tq-sqlalchemy": _SQL,
         "tq-memcached": "cache cache+memcached cache+pymemcache memcached memcache",
         "tq-mongodb": "mongodb mongodb+srv",

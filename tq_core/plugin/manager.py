@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pluggy
 
-from tq_core.contracts.backend import Backend, BackendRequest
+from tq_core.contracts.backend import Backend, BackendCapabilities, BackendRequest
 from tq_core.contracts.broker import Broker, BrokerRequest
 from tq_core.contracts.pool import Pool, PoolRequest
 from tq_core.contracts.schedule_store import ScheduleStore, ScheduleStoreRequest
@@ -177,6 +177,26 @@ class PluginManager:
         name = addressing.first_registered(url, self.catalogue.names("backends"))
         backend: Backend = self._open("backends", name, Backend, {"request": request})
         return backend
+
+    def backend_capabilities(self, url: str | None) -> BackendCapabilities | None:
+        """Return what the plugin of a result backend says that it can do, without opening it.
+
+        Args:
+            url: as for :meth:`open_backend`.
+
+        Returns:
+            the capabilities, or None where only the opened backend can tell.
+
+        Raises:
+            PluginError: as for :meth:`open_broker`.
+        """
+        url = url or "disabled"
+        if addressing.is_path(url):
+            return None
+        name = addressing.first_registered(url, self.catalogue.names("backends"))
+        offered = self.load(self.choose("backends", name)).info.capabilities
+        found = offered.get(f"backend:{name}") or offered.get("backend")
+        return found if isinstance(found, BackendCapabilities) else None
 
     def open_serializer(self, name: str) -> Serializer:
         """Return a serializer by its name, or by the path of a class.

@@ -1,4 +1,4 @@
-"""Awaiting results: one thread and one subscription for all coroutines of a process, in whatever loops they run."""
+"""Awaiting results: one thread and one subscription for all coroutines and callbacks of a process."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ import copy
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tq_core.errors import BackendError, TimeoutError
 from tq_core.results import waiting
+from tq_core.results.callbacks import Caller, Notice
 from tq_core.results.polling import PolledSubscription
 
 if TYPE_CHECKING:
     from tq_core.contracts.backend import Backend, ResultRecord, ResultSubscription
+    from tq_core.results.async_result import AsyncResult
 
 #: Seconds without anybody waiting after which the thread ends.
 _IDLE = 5.0
@@ -102,8 +104,27 @@ class Arrivals:
             self._changed.set_result(None)
 
 
+#: Calls the callbacks of this process.
+_caller = Caller()
+
+
+class Waiter(Protocol):
+    """Somebody who waits for results.
+
+    Attributes:
+        loop: runs what is handed to its ``call_soon_threadsafe``; :meth:`take` and :meth:`fail` are called there.
+    """
+
+    @property
+    def loop(self) -> Any: ...
+
+    def take(self, record: ResultRecord) -> None: ...
+
+    def fail(self, error: BaseException) -> None: ...
+
+
 class ResultWatcher:
-    """Tells coroutines of results; a thread of its own lives while any of them wait. Safe to use from any thread.
+    """Tells coroutines and callbacks of results; a thread of its own lives while any of them wait. Any thread.
 
     Args:
         backend: where results are.
@@ -116,7 +137,7 @@ class ResultWatcher:
     def _reset(self) -> None:
         self._pid = os.getpid()
         self._lock = threading.Lock()
-        self._waiting: dict[str, list[Arrivals]] = {}
+        self._waiting: dict[str, list[Waiter]] = {}
         self._added: list[str] = []
         self._removed: list[str] = []
         self._thread: threading.Thread | None = None
@@ -133,7 +154,18 @@ class ResultWatcher:
             raise waiting.no_backend()
         return Arrivals(self, task_ids, timeout)
 
-    def add(self, arrivals: Arrivals, task_ids: Iterable[str]) -> None:
+    def call_when_ready(self, results: Sequence[AsyncResult], call: Callable[[], Any]) -> None:
+        """Call a function, in a thread of its own, once all of these results are ready; they take over their records.
+
+        Raises:
+            BackendError: there is no result backend.
+        """
+        if not self._backend.capabilities.stores:
+            raise waiting.no_backend()
+        notice = Notice(results, call, _caller)
+        self.add(notice, notice.task_ids)
+
+    def add(self, arrivals: Waiter, task_ids: Iterable[str]) -> None:
         """Tell ``arrivals`` of these tasks."""
         if self._pid != os.getpid():
             self._reset()  # in a forked child: the thread is the parent's, and so are those who wait
@@ -148,7 +180,7 @@ class ResultWatcher:
                 self._thread.start()
             self._wake()
 
-    def remove(self, arrivals: Arrivals, task_ids: Iterable[str]) -> None:
+    def remove(self, arrivals: Waiter, task_ids: Iterable[str]) -> None:
         """Tell ``arrivals`` no more of those of these tasks that are not ready."""
         with self._lock:
             for task_id in task_ids:
@@ -221,7 +253,7 @@ class ResultWatcher:
             return True
 
     def _hand_over(self, records: Sequence[ResultRecord]) -> None:
-        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Arrivals, ResultRecord]]] = {}
+        by_loop: dict[Any, list[tuple[Waiter, ResultRecord]]] = {}
         with self._lock:
             for record in records:
                 for arrivals in self._waiting.pop(record.task_id, ()):
@@ -241,7 +273,7 @@ class ResultWatcher:
                 arrivals.loop.call_soon_threadsafe(arrivals.fail, copy.copy(error))
 
 
-def _take_all(arrived: Sequence[tuple[Arrivals, ResultRecord]]) -> None:
+def _take_all(arrived: Sequence[tuple[Waiter, ResultRecord]]) -> None:
     for arrivals, record in arrived:
         arrivals.take(record)
 

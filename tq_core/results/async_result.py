@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tq_core import current, states
 from tq_core.errors import IncompleteStream
-from tq_core.results import descendants, waiting
+from tq_core.results import waiting
+from tq_core.results.descendants import Ancestor
+from tq_core.results.record_view import RecordView
 from tq_core.results.values import document, raise_of, value_of
 
 if TYPE_CHECKING:
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from tq_core.results.group_result import GroupResult
 
 
-class AsyncResult:
+class AsyncResult(RecordView, Ancestor):
     """One task's result, by id.
 
     Making one costs nothing and asks nobody. A ready result is kept, so it is asked for once. Safe to read from any
@@ -37,6 +40,9 @@ class AsyncResult:
     """
 
     __slots__ = ("__dict__", "__weakref__", "_app", "_backend", "_record", "id", "on_interval", "parent", "task_name")
+
+    #: Waiting for it may block.
+    _blocks = True
 
     def __init__(
         self,
@@ -73,106 +79,11 @@ class AsyncResult:
         """The task's id."""
         return self.id
 
-    # what is known
-
-    @property
-    def state(self) -> str:
-        """The newest state; PENDING when nothing is known."""
-        record = self._fetched()
-        return states.PENDING if record is None else record.state
-
-    @property
-    def status(self) -> str:
-        """As :attr:`state`."""
-        return self.state
-
-    @property
-    def result(self) -> Any:
-        """The value, the exception of a failure, or the metadata of another state; None when nothing is known."""
-        record = self._fetched()
-        return None if record is None else value_of(record)
-
-    @property
-    def info(self) -> Any:
-        """As :attr:`result`."""
-        return self.result
-
-    @property
-    def traceback(self) -> str | None:
-        """The worker's traceback as text, or None."""
-        record = self._fetched()
-        return None if record is None else record.traceback
-
-    @property
-    def date_done(self) -> Any:
-        """When it ended, as an aware datetime; None before that."""
-        record = self._fetched()
-        if record is None or record.date_done is None:
-            return None
-        from datetime import datetime, timezone
-
-        moment = datetime.fromisoformat(record.date_done)
-        return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
-
     @property
     def children(self) -> list[Any] | None:
         """Results of the tasks this one has sent; None while nothing is known."""
         record = self._fetched()
         return None if record is None else [result_from_tuple(child, self._app) for child in record.children or ()]
-
-    @property
-    def name(self) -> str | None:
-        """Name of the task (``result_extended``)."""
-        found: str | None = self._extended("name")
-        return found
-
-    @property
-    def args(self) -> Any:
-        """Positional arguments (``result_extended``)."""
-        return self._extended("args")
-
-    @property
-    def kwargs(self) -> Any:
-        """Keyword arguments (``result_extended``)."""
-        return self._extended("kwargs")
-
-    @property
-    def worker(self) -> str | None:
-        """Node name of the worker (``result_extended``)."""
-        found: str | None = self._extended("worker")
-        return found
-
-    @property
-    def retries(self) -> int | None:
-        """Number of retries (``result_extended``)."""
-        found: int | None = self._extended("retries")
-        return found
-
-    @property
-    def queue(self) -> str | None:
-        """The queue it came from (``result_extended``)."""
-        found: str | None = self._extended("queue")
-        return found
-
-    def ready(self) -> bool:
-        """Tell whether the task has ended."""
-        return self.state in states.READY_STATES
-
-    def successful(self) -> bool:
-        """Tell whether the task ended without an error."""
-        return self.state == states.SUCCESS
-
-    def failed(self) -> bool:
-        """Tell whether the task failed."""
-        return self.state == states.FAILURE
-
-    def exists(self) -> bool:
-        """Tell whether anything is known of this id."""
-        return self._fetched() is not None
-
-    def supports_native_join(self) -> bool:
-        """True: waiting for many results costs one watch on every backend."""
-        return True
 
     # waiting
 
@@ -210,7 +121,7 @@ class AsyncResult:
             BackendError: there is no result backend, or it fails.
             Exception: whatever the task raised.
         """
-        if disable_sync_subtasks:
+        if disable_sync_subtasks and self._blocks:
             waiting.assert_will_not_block()
         if self._record is None:
             self._wait(timeout, propagate and follow_parents, interval, on_message, on_interval or self.on_interval)
@@ -245,7 +156,7 @@ class AsyncResult:
             BackendError: there is no result backend, it fails, or the application was closed meanwhile.
             Exception: whatever the task raised.
         """
-        if disable_sync_subtasks:
+        if disable_sync_subtasks and self._blocks:
             waiting.assert_will_not_block()
         if self._record is None:
             await self._arrive(timeout, propagate and follow_parents)
@@ -295,15 +206,18 @@ class AsyncResult:
         record = self._record
         assert record is not None
         if propagate:
-            raise_of(record)
+            self._raise_of(record)
         return value_of(record)
+
+    def _raise_of(self, record: ResultRecord) -> None:
+        raise_of(record)
 
     def maybe_throw(self, propagate: bool = True, callback: Callable[[str, Any], Any] | None = None) -> Any:
         """Return the value there is now; raise it when it is an error that propagates."""
         record = self._fetched()
         value = None if record is None else value_of(record)
         if record is not None and propagate:
-            raise_of(record)
+            self._raise_of(record)
         if callback is not None:
             callback(self.id, value)
         return value
@@ -314,33 +228,55 @@ class AsyncResult:
         """Raise the task's exception."""
         record = self._fetched()
         if record is not None:
-            raise_of(record)
+            self._raise_of(record)
 
     def then(
         self, callback: Callable[[Any], Any], on_error: Callable[[Any], Any] | None = None, weak: bool = False
     ) -> Any:
-        """Call ``callback`` with this result once it is ready; waits for it.
+        """Call ``callback`` with this result once it is ready; returns at once.
+
+        A result that is here already is answered in this thread; otherwise one thread of the process calls all
+        callbacks, one after the other. They are not called any more once the application is closed.
 
         Args:
             callback: called after success, with this result.
             on_error: called after a failure, with this result.
             weak: accepted for compatibility.
+
+        Returns:
+            this result.
+
+        Raises:
+            BackendError: there is no result backend.
         """
-        self.get(propagate=False)
-        if self.successful():
+        self._when_ready([self], partial(self._answer, callback, on_error))
+        return self
+
+    def _answer(self, callback: Callable[[Any], Any], on_error: Callable[[Any], Any] | None) -> None:
+        assert self._record is not None
+        if self._record.state == states.SUCCESS:
             callback(self)
         elif on_error is not None:
             on_error(self)
-        return self
+
+    def _when_ready(self, leaves: Sequence[AsyncResult], call: Callable[[], Any]) -> None:
+        awaited = [leaf for leaf in leaves if not leaf.is_kept()]
+        if awaited:
+            self.app.result_watcher(self.backend).call_when_ready(awaited, call)
+        else:
+            call()
 
     # acting
 
     def forget(self) -> None:
         """Delete what is stored about this task, and about the tasks before it."""
-        self._record = None
-        if isinstance(self.parent, AsyncResult):
-            self.parent.forget()
-        self.backend.forget([self.id])
+        ids: list[str] = []
+        node: Any = self
+        while isinstance(node, AsyncResult):
+            node._record = None
+            ids.append(node.id)
+            node = node.parent
+        self.backend.forget(ids)
 
     def revoke(
         self,
@@ -379,50 +315,24 @@ class AsyncResult:
 
     def as_tuple(self) -> Any:
         """Return ``((id, parent), None)``, the form in which results travel."""
-        return ((self.id, None if self.parent is None else self.parent.as_tuple()), None)
+        before: list[Any] = []
+        node: Any = self.parent
+        while type(node) is type(self):  # a chain may be longer than Python's stack is deep
+            before.append(node.id)
+            node = node.parent
+        parent = None if node is None else node.as_tuple()
+        for task_id in reversed(before):
+            parent = ((task_id, parent), None)
+        return ((self.id, parent), None)
 
     def as_list(self) -> list[str]:
         """Return the ids of this result and those before it."""
-        found = [self.id]
-        if self.parent is not None:
-            found += self.parent.as_list()
-        return found
-
-    def iterdeps(self, intermediate: bool = False) -> Iterator[tuple[Any, Any]]:
-        """Yield ``(parent, result)`` of this result and all that followed from it.
-
-        Args:
-            intermediate: also yield results that are not ready; otherwise they raise.
-
-        Raises:
-            IncompleteStream: a result is not ready, so what follows from it is not known.
-        """
-        return descendants.pairs(self, intermediate)
-
-    def collect(self, intermediate: bool = False, **kwargs: Any) -> Iterator[tuple[Any, Any]]:
-        """Yield ``(result, value)`` of this result and all that followed from it, waiting for each.
-
-        Args:
-            intermediate: see :meth:`iterdeps`.
-            **kwargs: for :meth:`get`.
-        """
-        return descendants.values(self, **kwargs)
-
-    def get_leaf(self) -> Any:
-        """Return the value of the last result that followed from this one."""
-        value = None
-        for _, found in self.collect():
-            value = found
-        return value
-
-    def build_graph(self, intermediate: bool = False, formatter: Any = None) -> dict[Any, list[Any]]:
-        """Return each result with the results that followed from it directly."""
-        return descendants.graph(self, intermediate)
-
-    @property
-    def graph(self) -> dict[Any, list[Any]]:
-        """As :meth:`build_graph`."""
-        return self.build_graph()
+        found: list[str] = []
+        node: Any = self
+        while type(node) is type(self):
+            found.append(node.id)
+            node = node.parent
+        return found if node is None else [*found, *node.as_list()]
 
     # inside
 
@@ -445,10 +355,6 @@ class AsyncResult:
         if record is not None:
             self.keep(record)
         return record
-
-    def _extended(self, field: str) -> Any:
-        record = self._fetched()
-        return None if record is None else record.extended.get(field)
 
     def __str__(self) -> str:
         return str(self.id)

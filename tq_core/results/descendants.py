@@ -38,7 +38,7 @@ def values(root: Any, **options: Any) -> Iterator[tuple[Any, Any]]:
         found.extend(node.children or ())
 
 
-def graph(root: Any, intermediate: bool) -> dict[Any, list[Any]]:
+def _graph_of(root: Any, intermediate: bool) -> dict[Any, list[Any]]:
     """Return each result with those that followed from it directly."""
     found: dict[Any, list[Any]] = {}
     for parent, node in pairs(root, intermediate):
@@ -46,3 +46,45 @@ def graph(root: Any, intermediate: bool) -> dict[Any, list[Any]]:
         if parent is not None:
             found[parent].append(node)
     return found
+
+
+class Ancestor:
+    """A handle from which one can walk on to the results that followed from it."""
+
+    __slots__ = ()
+
+    def iterdeps(self, intermediate: bool = False) -> Iterator[tuple[Any, Any]]:
+        """Yield ``(parent, result)`` of this result and all that followed from it.
+
+        Args:
+            intermediate: also yield results that are not ready; otherwise they raise.
+
+        Raises:
+            IncompleteStream: a result is not ready, so what follows from it is not known.
+        """
+        return pairs(self, intermediate)
+
+    def collect(self, intermediate: bool = False, **kwargs: Any) -> Iterator[tuple[Any, Any]]:
+        """Yield ``(result, value)`` of this result and all that followed from it, waiting for each.
+
+        Args:
+            intermediate: see :meth:`iterdeps`.
+            **kwargs: for :meth:`get`.
+        """
+        return values(self, **kwargs)
+
+    def get_leaf(self) -> Any:
+        """Return the value of the last result that followed from this one."""
+        value = None
+        for _, found in self.collect():
+            value = found
+        return value
+
+    def build_graph(self, intermediate: bool = False, formatter: Any = None) -> dict[Any, list[Any]]:
+        """Return each result with the results that followed from it directly."""
+        return _graph_of(self, intermediate)
+
+    @property
+    def graph(self) -> dict[Any, list[Any]]:
+        """As :meth:`build_graph`."""
+        return self.build_graph()

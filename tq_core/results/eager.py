@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tq_core import current, states
@@ -35,6 +36,8 @@ class EagerResult(AsyncResult):
 
     __slots__ = ("_children",)
 
+    _blocks = False
+
     def __init__(
         self,
         id: str,
@@ -47,60 +50,18 @@ class EagerResult(AsyncResult):
     ) -> None:
         super().__init__(id, task_name=name, app=app)
         self._children = list(children)
-        self._record = ResultRecord(id, state, ret_value, traceback, date_done=now().isoformat())
+        done = now().isoformat()
+        self._record = ResultRecord(id, state, ret_value, traceback, date_done=done, extended={"name": name})
 
     @property
     def children(self) -> list[Any]:
         """Results of the tasks it has sent."""
         return self._children
 
-    @property
-    def name(self) -> str | None:
-        """Name of the task."""
-        return self.task_name
-
-    @property
-    def result(self) -> Any:
-        """What it returned or raised."""
-        return self._kept().result
-
-    def ready(self) -> bool:
-        """True: it has run."""
-        return True
-
-    def get(
-        self,
-        timeout: float | None = None,
-        propagate: bool = True,
-        interval: float = 0.5,
-        no_ack: bool = True,
-        follow_parents: bool = True,
-        callback: Callable[[str, Any], Any] | None = None,
-        on_message: Callable[[Any], Any] | None = None,
-        on_interval: Callable[[], Any] | None = None,
-        disable_sync_subtasks: bool = True,
-        EXCEPTION_STATES: Any = states.EXCEPTION_STATES,
-        PROPAGATE_STATES: Any = states.PROPAGATE_STATES,
-    ) -> Any:
-        """Return the value at once, or raise the task's exception; arguments as for :meth:`AsyncResult.get`."""
-        value = self.result
-        if propagate and self.state in states.PROPAGATE_STATES:
-            raise value if isinstance(value, BaseException) else Exception(value)
-        if callback is not None:
-            callback(self.id, value)
-        return value
-
-    wait = get
-
-    async def aget(
-        self,
-        timeout: float | None = None,
-        propagate: bool = True,
-        follow_parents: bool = True,
-        disable_sync_subtasks: bool = True,
-    ) -> Any:
-        """Return the value at once, or raise the task's exception; arguments as for :meth:`AsyncResult.aget`."""
-        return self.get(propagate=propagate)
+    def _raise_of(self, record: ResultRecord) -> None:
+        # The exception is the task's own, with its traceback: it needs no other as its cause.
+        if record.state in states.PROPAGATE_STATES:
+            raise record.result if isinstance(record.result, BaseException) else Exception(record.result)
 
     def forget(self) -> None:
         """Do nothing: nothing is kept elsewhere."""
@@ -108,7 +69,7 @@ class EagerResult(AsyncResult):
     def revoke(self, *args: Any, **kwargs: Any) -> None:
         """Mark it as revoked."""
         kept = self._kept()
-        self._record = ResultRecord(kept.task_id, states.REVOKED, kept.result, kept.traceback)
+        self._record = replace(kept, state=states.REVOKED)
 
     def _kept(self) -> ResultRecord:
         assert self._record is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from tq_core.contracts.backend import ResultRecord
 from tq_core.errors import ImproperlyConfigured, IncompleteStream, TimeoutError
 from tq_core.results import waiting
 from tq_core.results.async_result import AsyncResult, ancestors, result_from_tuple
+from tq_core.results.descendants import Ancestor
+from tq_core.results.progress import shown
 from tq_core.results.values import document, raise_of, value_of
 
 if TYPE_CHECKING:
@@ -147,9 +150,12 @@ class ResultSet:
         on_message: Callable[[Any], Any] | None = None,
         disable_sync_subtasks: bool = True,
         on_interval: Callable[[], Any] | None = None,
+        progress: bool | Callable[[int, int], Any] = False,
     ) -> list[Any]:
         """As :meth:`join`."""
-        return self.join(timeout, propagate, interval, callback, no_ack, on_message, disable_sync_subtasks, on_interval)
+        return self.join(
+            timeout, propagate, interval, callback, no_ack, on_message, disable_sync_subtasks, on_interval, progress
+        )
 
     def join(
         self,
@@ -161,6 +167,7 @@ class ResultSet:
         on_message: Callable[[Any], Any] | None = None,
         disable_sync_subtasks: bool = True,
         on_interval: Callable[[], Any] | None = None,
+        progress: bool | Callable[[int, int], Any] = False,
     ) -> list[Any]:
         """Wait until all have ended and return their values in order.
 
@@ -173,6 +180,8 @@ class ResultSet:
             on_message: called with each result document as it arrives.
             disable_sync_subtasks: refuse to wait inside a task.
             on_interval: called every ``interval`` seconds while waiting.
+            progress: called with the number of results that are here and that of all, at first and after each one; True
+                draws a bar on standard error.
 
         Raises:
             TimeoutError: not all have ended within ``timeout``.
@@ -181,7 +190,8 @@ class ResultSet:
         """
         if disable_sync_subtasks:
             waiting.assert_will_not_block()
-        for _ in self._arriving(timeout, propagate, interval, on_message, on_interval):
+        arriving = self._arriving(timeout, propagate, interval, on_message, on_interval)
+        for _ in shown(arriving, len(self.leaves()), progress) if progress else arriving:
             pass
         if callback is None:
             return self._values(propagate)
@@ -248,13 +258,26 @@ class ResultSet:
     def then(
         self, callback: Callable[[Any], Any], on_error: Callable[[Any], Any] | None = None, weak: bool = False
     ) -> Any:
-        """Call ``callback`` with this set once all are ready, or ``on_error`` when one failed; waits for them."""
-        self.join(propagate=False)
-        if self.successful():
+        """Call ``callback`` with this set once all are ready, or ``on_error`` when one failed; returns at once.
+
+        See :meth:`AsyncResult.then` for where it is called.
+        """
+        leaves = self.leaves()
+        awaited = [leaf for leaf in leaves if not leaf.is_kept()]
+        answer = partial(self._answer, leaves, callback, on_error)
+        if awaited:
+            self.app.result_watcher(self.backend).call_when_ready(awaited, answer)
+        else:
+            answer()
+        return self
+
+    def _answer(
+        self, leaves: Sequence[Any], callback: Callable[[Any], Any], on_error: Callable[[Any], Any] | None
+    ) -> None:
+        if all(leaf._record.state == states.SUCCESS for leaf in leaves):
             callback(self)
         elif on_error is not None:
             on_error(self)
-        return self
 
     def _arriving(
         self,
@@ -358,7 +381,7 @@ class ResultSet:
         return f"<{type(self).__name__}: [{', '.join(str(result) for result in self.results)}]>"
 
 
-class GroupResult(ResultSet):
+class GroupResult(ResultSet, Ancestor):
     """The results of a group.
 
     Args:

@@ -272,7 +272,9 @@ class TransportThread(threading.Thread):
         if early:
             self._consumer.begin(early)
         records = [
-            ResultRecord(job.task_id, states.STARTED, self._started_state) for job in begun if _tracks_start(job)
+            ResultRecord(job.task_id, states.STARTED, self._started_state, reply_to=job.reply_to)
+            for job in begun
+            if _tracks_start(job)
         ]
         if records and self._backend.capabilities.stores:
             self._backend.store(records)

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from tq_core import current
 from tq_core.canvas.errbacks import fail_unsent, send_errback
-from tq_core.errors import ChordError
+from tq_core.errors import BackendUnavailable, ChordError
 from tq_core.message import Message
 from tq_core.protocol.exception import rebuild_exception
 from tq_core.runner.job import Job
 
 if TYPE_CHECKING:
     from tq_core.app import Celery
+    from tq_core.canvas.errbacks import Claims
     from tq_core.contracts.backend import ChordPart
     from tq_core.request import Request
 
@@ -27,10 +28,12 @@ class FollowUps:
 
     Args:
         app: the application, whose canvas and producer are used.
+        claims: takes the chords that fail by what is made here; to be closed once that has left.
     """
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, claims: Claims) -> None:
         self._app = app
+        self._claims = claims
 
     def after_success(self, job: Job, request: Request, value: Any) -> list[Message]:
         """Return the messages that follow from a success; the results they stand for become the request's children."""
@@ -47,18 +50,27 @@ class FollowUps:
                 self._send(following, (value,), request, chain=list(rest) or None)
         return collected
 
-    def after_failure(self, job: Job, request: Request, error: BaseException, traceback: str | None) -> list[Message]:
+    def after_failure(
+        self,
+        job: Job,
+        request: Request,
+        error: BaseException,
+        traceback: str | None,
+        *,
+        with_errbacks: bool = True,
+    ) -> list[Message]:
         """Return the messages that follow from a failure: the errbacks, called with the failed task's id."""
         message = job.message
         assert message is not None
-        if not message.errbacks and not message.chain:
+        errbacks = message.errbacks if with_errbacks else None
+        if not errbacks and not message.chain:
             return []
         with self._sending_for(request) as collected:
-            for errback in message.errbacks or ():
+            for errback in errbacks or ():
                 send_errback(self._app, errback, request, error, traceback or "")
             for following in reversed(message.chain or ()):
                 # The rest of the chain will never run; a chord that waits for its last step must hear of it.
-                fail_unsent(self._app, following, error, with_errbacks=False)
+                fail_unsent(self._app, following, error, with_errbacks=False, claims=self._claims)
         return collected
 
     def after_chord(self, request: Request, body: Any, parts: Sequence[ChordPart]) -> list[Message]:
@@ -67,12 +79,20 @@ class FollowUps:
         failed = next((part for part in parts if part.state != "SUCCESS"), None)
         with self._sending_for(request) as collected:
             if failed is None:
-                signature.apply_async(([part.result for part in parts],), root_id=request.root_id)
+                self._send_body(signature, [part.result for part in parts], request)
             else:
                 cause = rebuild_exception(failed.result)
                 error = ChordError(f"Dependency {failed.task_id} raised {cause!r}")
-                fail_unsent(self._app, signature, error)
+                fail_unsent(self._app, signature, error, claims=self._claims)
         return collected
+
+    def _send_body(self, body: Any, values: list[Any], request: Request) -> None:
+        try:
+            body.apply_async((values,), root_id=request.root_id)
+        except BackendUnavailable:
+            raise
+        except Exception as error:  # it does not take a list, or cannot be written: nobody but its errbacks can be told
+            fail_unsent(self._app, body, error, claims=self._claims)
 
     def _sending_for(self, request: Request) -> _Sending:
         return _Sending(self._app, request)
@@ -85,17 +105,20 @@ class FollowUps:
 
 
 class _Sending:
-    """While entered, sends are collected and count as sent by ``request``'s task."""
+    """While entered, sends are collected and count as sent by ``request``'s task; its caller hears of their results."""
 
     def __init__(self, app: Celery, request: Request) -> None:
         self._collecting = app.producer.collecting()
+        self._replying = app.producer.replying_to(request.reply_to)
         self._request = request
 
     def __enter__(self) -> list[Message]:
         self._token = current.running.set(self._request)
+        self._replying.__enter__()
         messages: list[Message] = self._collecting.__enter__()
         return messages
 
     def __exit__(self, *raised: Any) -> None:
         self._collecting.__exit__(*raised)
+        self._replying.__exit__(*raised)
         current.running.reset(self._token)

@@ -75,6 +75,11 @@ class Job:
         """What the broker knows the delivery by."""
         return self.delivery.tag
 
+    @property
+    def reply_to(self) -> str:
+        """Where its caller hears of its result, or ""."""
+        return self.delivery.message.reply_to if self.delivery.message is not None else ""
+
     def __repr__(self) -> str:
         return f"<Job {self.task_name}[{self.task_id}]>"
 
@@ -86,6 +91,7 @@ def request_of(job: Job, hostname: str, *, loglevel: int | None = None, logfile:
     envelope = delivery.message
     assert message is not None
     assert envelope is not None
+    extra = message.extra
     request = Request()
     # Set as it is: keyword arguments would be copied twice, and this is done for every task.
     request.__dict__ = {
@@ -114,7 +120,8 @@ def request_of(job: Job, hostname: str, *, loglevel: int | None = None, logfile:
         "errbacks": message.errbacks,
         "root_id": message.root_id,
         "parent_id": message.parent_id,
-        "headers": message.extra or None,
+        "headers": extra or None,
+        "serializer": envelope.content_type,
         "reply_to": envelope.reply_to,
         "correlation_id": message.id,
         "origin": message.origin,
@@ -130,4 +137,9 @@ def request_of(job: Job, hostname: str, *, loglevel: int | None = None, logfile:
         "logfile": logfile,
         "task_object": job.plan.task if job.plan is not None else None,
     }
+    if extra:
+        known = request.__dict__
+        for name, value in extra.items():
+            if name.isidentifier() and name not in known and not hasattr(Request, name):
+                known[name] = value
     return request

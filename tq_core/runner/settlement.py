@@ -13,9 +13,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tq_core import states
+from tq_core.canvas.errbacks import Claims
 from tq_core.contracts.backend import ChordPart, ResultRecord
 from tq_core.contracts.broker import Ack, Bury, Requeue, Settlement
-from tq_core.errors import BackendUnavailable, TaskRevokedError, TimeLimitExceeded
+from tq_core.errors import BackendUnavailable, Reject, TaskRevokedError, TimeLimitExceeded
 from tq_core.exception_info import format_exception
 from tq_core.message import Message
 from tq_core.outcome import Buried, Failed, Ignored, Outcome, Rejected, Retried, Revoked, Succeeded
@@ -49,6 +50,7 @@ class Batch:
         follow_ups: messages to send.
         endings: one for each job.
         chords: chords whose bodies are among the follow-ups.
+        undecided: jobs with outcomes of which nothing is in the other lists yet.
         stored, counted: how far writing has come, so that a retry after an error repeats nothing done.
     """
 
@@ -58,6 +60,7 @@ class Batch:
     follow_ups: list[Message] = field(default_factory=list)
     endings: list[Settlement] = field(default_factory=list)
     chords: list[str] = field(default_factory=list)
+    undecided: list[tuple[Job, Outcome]] = field(default_factory=list)
     stored: bool = False
     counted: bool = False
 
@@ -97,7 +100,8 @@ class Settler:
         self._settle = settle
         self._hostname = hostname
         self._claimant = claimant
-        self._follow_ups = FollowUps(app)
+        self._claims = Claims(claimant, _CHORD_LEASE)
+        self._follow_ups = FollowUps(app, self._claims)
         self._extended = bool(app.conf.result_extended)
         self._keep_errors = app.conf.task_store_errors_even_if_ignored
         self._date_done = ""
@@ -120,15 +124,7 @@ class Settler:
         """
         self.flush()
         self._date_done = now().isoformat()  # of all of the batch: it is written down at once
-        batch = Batch(endings=list(endings))
-        for job, outcome in ended:
-            mark = batch.mark()
-            try:
-                self._decide(batch, job, outcome)
-            except BaseException as error:  # a callback that cannot be sent makes its task fail, not the worker
-                batch.cut(mark)
-                self._decide_unsendable(batch, job, error)
-        self._pending = batch
+        self._pending = Batch(endings=list(endings), undecided=list(ended))
         self.flush()
 
     def flush(self) -> None:
@@ -140,6 +136,7 @@ class Settler:
         batch = self._pending
         if batch is None:
             return
+        self._decide_all(batch)
         if not batch.stored:
             self._store(batch)
             batch.stored = True
@@ -155,6 +152,22 @@ class Settler:
                 self._backend.close_chord(group_id)
         self._pending = None
 
+    def _decide_all(self, batch: Batch) -> None:
+        while batch.undecided:
+            job, outcome = batch.undecided[0]
+            mark = batch.mark()
+            try:
+                self._decide(batch, job, outcome)
+            except BackendUnavailable:
+                # What follows cannot be read or counted just now; the task has ended all the same.
+                batch.cut(mark)
+                raise
+            except BaseException as error:  # a callback that cannot be sent makes its task fail, not the worker
+                batch.cut(mark)
+                self._decide_unsendable(batch, job, error)
+            batch.chords += self._claims.taken()
+            del batch.undecided[0]
+
     # one job
 
     def _decide(self, batch: Batch, job: Job, outcome: Outcome) -> None:
@@ -167,8 +180,10 @@ class Settler:
         elif isinstance(outcome, Ignored):
             batch.endings.append(Ack(job.tag))
         elif isinstance(outcome, Rejected):
-            ending = Requeue(job.tag) if outcome.requeue else Bury(job.tag, outcome.reason)
-            batch.endings.append(ending)
+            if outcome.requeue:
+                batch.endings.append(Requeue(job.tag))
+            else:
+                self._decide_rejected(batch, job, outcome)
         elif isinstance(outcome, Revoked):
             narration.ended(job, outcome)
             error = TaskRevokedError(outcome.reason)
@@ -184,13 +199,29 @@ class Settler:
         try:
             failed = Failed(error, format_exception(error), 0.0)
             narration.ended(job, failed)
+            batch.follow_ups += self._fail_rest(job, error, failed.traceback)
             self._record_failure(batch, job, states.FAILURE, error, failed.traceback)
             batch.endings.append(Ack(job.tag))
+        except BackendUnavailable:
+            batch.cut(mark)
+            raise
         except BaseException as hopeless:  # an error whose own text is user code that raises
             batch.cut(mark)
             reason = f"{type(error).__name__}, and then {type(hopeless).__name__} while it was written down"
             logger.error("Task %s[%s] could not be settled: %s", job.task_name, job.task_id, reason)
             batch.endings.append(Bury(job.tag, reason))
+
+    def _fail_rest(self, job: Job, error: BaseException, traceback: str) -> list[Message]:
+        """Return the messages that follow from the failure of a job that could not be settled as it ended."""
+        if job.message is None:
+            return []
+        try:
+            return self._follow_ups.after_failure(job, self._request(job), error, traceback)
+        except BackendUnavailable:
+            raise
+        except Exception as second:  # an errback that cannot be sent either; the failure is recorded all the same
+            logger.error("What follows the failure of %s[%s] is lost: %r", job.task_name, job.task_id, second)
+            return []
 
     def _decide_succeeded(self, batch: Batch, job: Job, outcome: Succeeded) -> None:
         request = self._request(job)
@@ -215,9 +246,16 @@ class Settler:
         else:
             batch.endings.append(Ack(job.tag))
 
+    def _decide_rejected(self, batch: Batch, job: Job, outcome: Rejected) -> None:
+        """Bury the message; a rejected task has no state and no errbacks, but what waits for its value hears of it."""
+        error = Reject(outcome.reason)
+        batch.follow_ups += self._follow_ups.after_failure(job, self._request(job), error, None, with_errbacks=False)
+        self._add_part(batch, job, states.FAILURE, describe_exception(error))
+        batch.endings.append(Bury(job.tag, outcome.reason))
+
     def _decide_retried(self, batch: Batch, job: Job, outcome: Retried) -> None:
         request = self._request(job)
-        batch.follow_ups += self._app.collect_retry(outcome.error, request)
+        batch.follow_ups += self._app.sender.collect_retry(outcome.error, request)
         if not _ignores_result(job):
             error = outcome.error.exc or outcome.error
             record = self._record(job, request, states.RETRY, describe_exception(error), outcome.traceback)
@@ -235,7 +273,15 @@ class Settler:
         elif job.task_id and self._backend.capabilities.stores:
             # Undecodable, but its id could be read: whoever waits for it gets an answer.
             failure = describe_exception(outcome.error)
-            batch.records.append(ResultRecord(job.task_id, states.FAILURE, failure, date_done=now().isoformat()))
+            batch.records.append(
+                ResultRecord(
+                    job.task_id,
+                    states.FAILURE,
+                    failure,
+                    date_done=now().isoformat(),
+                    reply_to=job.reply_to,
+                )
+            )
             batch.jobs.append(job)
         batch.endings.append(Bury(job.tag, outcome.reason, outcome.traceback))
 
@@ -262,6 +308,7 @@ class Settler:
             message.group,
             message.parent_id,
             self._extended_fields(job, message) if self._extended else {},
+            message.reply_to,
         )
 
     def _extended_fields(self, job: Job, message: Any) -> dict[str, Any]:
@@ -318,7 +365,12 @@ class Settler:
             narration.ended(job, failed)
             described = describe_exception(error)
             failure = ResultRecord(
-                record.task_id, states.FAILURE, described, failed.traceback, date_done=now().isoformat()
+                record.task_id,
+                states.FAILURE,
+                described,
+                failed.traceback,
+                date_done=now().isoformat(),
+                reply_to=record.reply_to,
             )
             self._store_failure(batch, failure, job)
             batch.parts = [
@@ -344,12 +396,15 @@ class Settler:
         complete = self._backend.add_chord_parts(
             [part for part, _ in batch.parts], claimant=self._claimant, lease=_CHORD_LEASE
         )
+        follow_ups: list[Message] = []
         for group_id in complete:
             job = next(job for part, job in batch.parts if part.group_id == group_id)
             assert job.message is not None
             parts = self._backend.chord_parts(group_id)
-            batch.follow_ups += self._follow_ups.after_chord(self._request(job), job.message.chord, parts)
-            batch.chords.append(group_id)
+            follow_ups += self._follow_ups.after_chord(self._request(job), job.message.chord, parts)
+        # All at once: when the backend fails in between, all of it is made again.
+        batch.follow_ups += follow_ups
+        batch.chords += [*self._claims.taken(), *complete]
 
 
 def _ignores_result(job: Job) -> bool:

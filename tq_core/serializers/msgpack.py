@@ -32,7 +32,7 @@ class MsgpackSerializer(Serializer):
     def dumps(self, value: Any) -> bytes:
         """Write a value; see :meth:`Serializer.dumps`."""
         try:
-            data: bytes = self._pack(value, use_bin_type=True)
+            data: bytes = self._pack(value, use_bin_type=True, strict_types=True, default=_plain)
         except Exception as error:  # TypeError, OverflowError, ValueError, and surrogates
             raise EncodeError(f"msgpack cannot hold it: {type(error).__name__}: {error!s:.200}") from error
         return data
@@ -45,3 +45,22 @@ class MsgpackSerializer(Serializer):
             return self._unpack(data, raw=False, strict_map_key=False)
         except Exception as error:  # malformed data raises ValueError's kin, TypeError and more
             raise DecodeError(f"msgpack cannot be read: {type(error).__name__}: {error!s:.200}") from error
+
+
+def _plain(value: Any) -> Any:
+    """Return what a value of a derived class is in itself.
+
+    The packer would ask a derived map for its length, and that of a group or chain is the number of its tasks.
+    """
+    if isinstance(value, dict):
+        return dict(value)
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    if isinstance(value, str):
+        return str.__getitem__(value, slice(None))  # str() of a member of an enumeration is its name
+    if isinstance(value, bytes):
+        return bytes(value)
+    for number in (int, float):
+        if isinstance(value, number):
+            return number(value)
+    raise TypeError(f"can not serialize {type(value).__name__!r} object")

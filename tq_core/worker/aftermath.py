@@ -178,6 +178,8 @@ class Aftermath:
                 error = TimeLimitExceeded(death.overdue[1])
             logger.error("Task %s[%s] raised unexpected: %r", slot.task_name, slot.task_id, error)
             failure = describe_exception(error)
-            records.append(ResultRecord(slot.task_id, states.FAILURE, failure, date_done=now().isoformat()))
+            # Where its caller is to hear of it went with the message.
+            done = now().isoformat()
+            records.append(ResultRecord(slot.task_id, states.FAILURE, failure, date_done=done, reply_to=""))
         if records:
             self._app.backend.store(records)

@@ -7,11 +7,13 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import amqp
 import pytest
 
+from plugins.tq_amqp.tests.worker_site import WorkerSite
 from tests.private_servers import rabbitmqctl
 from tests.services import SERVICES
 
@@ -33,6 +35,14 @@ def vhost() -> Iterator[str]:
         yield f"amqp://guest:guest@{host}:{port}/{name}"
     finally:
         rabbitmqctl("delete_vhost", name)
+
+
+@pytest.fixture
+def site(tmp_path: Path, vhost: str) -> Iterator[WorkerSite]:
+    """A worker and clients in the tests' virtual host."""
+    site = WorkerSite(tmp_path, vhost)
+    yield site
+    site.close()
 
 
 @pytest.fixture(scope="session")

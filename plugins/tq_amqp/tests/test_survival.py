@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from tq_amqp.plugin import tq_broker
@@ -14,7 +16,7 @@ from tq_core.contracts.broker import Ack, Broker, BrokerRequest, Consumer
 from tq_core.errors import BrokerError, BrokerUnavailable, PublishError
 from tq_core.testing.conformance.broker import ids, message
 from tq_core.testing.conformance.network import insist
-from tq_core.testing.conformance.patience import take, until
+from tq_core.testing.conformance.patience import nothing, take, until
 from tq_core.testing.proxy import Proxy
 
 
@@ -102,6 +104,26 @@ def test_a_begun_message_stays_its_holders_over_a_restart(
     assert broker.depth("begun").ready == 0
 
 
+def test_a_begun_message_can_be_ended_after_a_cut_before_anything_else_is_asked(
+    server: PrivateRabbitMQ, opener: Callable[..., Broker]
+) -> None:
+    with Proxy(server.host, server.port) as proxy:
+        broker = opener(f"amqp://guest:guest@{proxy.host}:{proxy.port}//")
+        consumer = broker.consumer(["cut"], consumer_id="cut")
+        broker.publish([message("x", "cut")])
+        (delivery,) = take(consumer, 1)
+        consumer.begin([delivery.tag])
+        assert consumer.receive(1, 0) == []  # what was sent before has arrived
+        proxy.cut()
+        # The first call may be the one that finds out; the second has to work.
+        with suppress(BrokerUnavailable):
+            assert list(consumer.settle([Ack(delivery.tag)])) == []
+        assert list(consumer.settle([Ack(delivery.tag)])) in ([], [delivery.tag])
+        consumer.close()
+    rival = opener().consumer(["cut"], consumer_id="rival")
+    assert nothing(rival)
+
+
 def test_a_dead_holders_begun_message_comes_to_others_without_a_successor(
     server: PrivateRabbitMQ, opener: Callable[..., Broker]
 ) -> None:
@@ -161,12 +183,38 @@ def test_a_half_open_connection_is_noticed_while_waiting(
         assert receive_until(consumer, {"x"}) == ["x"]
 
 
+def test_a_large_message_may_take_longer_than_an_answer(server: PrivateRabbitMQ, opener: Callable[..., Broker]) -> None:
+    body = bytes(96 << 20)
+    opener(broker_publish_timeout=60.0).publish([replace(message("large", "large"), body=body)])
+    slow = opener(broker_transport_options={"answer_timeout": 0.1}, broker_publish_timeout=60.0)
+    consumer = insist(lambda: slow.consumer(["large"], consumer_id="slow"))
+    (delivery,) = until(lambda: insist(lambda: consumer.receive(1, 0.2)))
+    assert delivery.message is not None
+    assert delivery.message.body == body
+    insist(lambda: consumer.settle([Ack(delivery.tag)]))
+
+
 def test_the_next_node_of_a_list_is_used_when_the_first_is_away(
     server: PrivateRabbitMQ, opener: Callable[..., Broker]
 ) -> None:
     broker = opener(f"amqp://127.0.0.1:1//;{server.url}")
     broker.publish([message("x", "failover")])
     assert ids(take(broker.consumer(["failover"], consumer_id="c"), 1)) == ["x"]
+
+
+def test_a_consumer_goes_on_at_the_next_node_when_its_own_goes_away(
+    server: PrivateRabbitMQ, opener: Callable[..., Broker]
+) -> None:
+    with Proxy(server.host, server.port) as first:
+        broker = opener(f"amqp://guest:guest@{first.host}:{first.port}//;{server.url}")
+        consumer = broker.consumer(["next"], consumer_id="next")
+        broker.publish([message("before", "next")])
+        (held,) = take(consumer, 1)
+        assert first.connections
+        first.refuse()
+        broker.publish([message("after", "next")])
+        assert set(receive_until(consumer, {"before", "after"})) == {"before", "after"}
+        assert ids([held]) == ["before"]
 
 
 def test_heartbeats_keep_a_connection_while_a_task_runs(server: PrivateRabbitMQ, opener: Callable[..., Broker]) -> None:

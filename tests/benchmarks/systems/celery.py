@@ -16,21 +16,17 @@ from tests.benchmarks.systems.contract import PATIENCE, Settings, System, Unsupp
 settings = Settings.of_environment()
 
 
-def _urls() -> tuple[str, str]:
-    """Return the URLs of broker and results in Celery's words."""
-    url = settings.url
-    if settings.scheme == "amqp":
-        return url, "rpc://"
-    if settings.scheme == "postgresql":
-        url = url.replace("postgresql:", "postgresql+psycopg:", 1)
-    elif settings.scheme == "mysql":
-        url = url.replace("mysql:", "mysql+pymysql:", 1)
-    elif settings.scheme != "sqlite":
-        return url, url
-    return f"sqla+{url}", f"db+{url}"
+def _translated(url: str, prefix: str) -> str:
+    """Return a URL in Celery's words; those of databases begin with ``sqla+`` or ``db+``."""
+    scheme = url.partition(":")[0]
+    if scheme == "postgresql":
+        return prefix + url.replace("postgresql:", "postgresql+psycopg:", 1)
+    if scheme == "mysql":
+        return prefix + url.replace("mysql:", "mysql+pymysql:", 1)
+    return prefix + url if scheme == "sqlite" else url
 
 
-app = Celery("bench", broker=_urls()[0], backend=_urls()[1])
+app = Celery("bench", broker=_translated(settings.url, "sqla+"), backend=_translated(settings.results, "db+"))
 app.conf.task_acks_late = settings.late
 app.conf.broker_connection_retry_on_startup = True
 
@@ -77,7 +73,7 @@ class Driven(System):
         return bool(handle.ready())
 
     def arrivals(self, handles: Sequence[Any]) -> Iterator[None] | None:
-        if settings.scheme != "amqp":
+        if not settings.once:
             return None
         return (None for _ in ResultSet(list(handles)).iter_native(timeout=PATIENCE))
 
@@ -89,7 +85,7 @@ class Driven(System):
         return Workers([command], quiet=["-l", "warning"], talkative=["-l", "info"], ready=" ready.")
 
     def chord(self, count: int) -> None:
-        if settings.scheme == "amqp":
+        if settings.once:
             raise Unsupported("has no chords with results by RPC")
         chord([add.s(i, i) for i in range(count)])(total.s()).get(timeout=PATIENCE)
 

@@ -27,19 +27,28 @@ class Settings:
     """What is measured.
 
     Attributes:
-        url: of the broker, which keeps the results, too.
+        url: of the broker.
+        results: URL of where results are kept: the broker's server, or what ``TQ_BENCH_RESULTS`` names.
         pool: ``prefork``, ``threads``, ``solo`` or ``aio``.
         late: acknowledge late, where the system has a choice.
     """
 
     url: str
+    results: str
     pool: str
     late: bool
 
     @classmethod
     def of_environment(cls) -> Settings:
         """Return what the harness has put into the environment of a driver and of a worker."""
-        return cls(os.environ["BENCH_URL"], os.environ["BENCH_POOL"], os.environ["BENCH_LATE"] == "1")
+        url = os.environ["BENCH_URL"]
+        results = os.environ.get("TQ_BENCH_RESULTS") or ("rpc://" if url.startswith("amqp:") else url)
+        return cls(url, results, os.environ["BENCH_POOL"], os.environ["BENCH_LATE"] == "1")
+
+    @property
+    def once(self) -> bool:
+        """Whether a result can be read only once."""
+        return self.results.startswith("rpc:")
 
     @property
     def scheme(self) -> str:

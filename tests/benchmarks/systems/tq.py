@@ -14,7 +14,7 @@ from tests.benchmarks.systems.contract import PATIENCE, Settings, System, Unsupp
 from tq_core import Celery
 
 settings = Settings.of_environment()
-app = Celery("bench", broker=settings.url, backend="rpc://" if settings.scheme == "amqp" else settings.url)
+app = Celery("bench", broker=settings.url, backend=settings.results)
 app.conf.task_acks_late = settings.late
 
 
@@ -85,7 +85,7 @@ class Driven(System):
         return left
 
     def arrivals(self, handles: Sequence[Any]) -> Iterator[None] | None:
-        if settings.scheme != "amqp":
+        if not settings.once:
             return None
         return (None for _ in app.backend.watch([handle.id for handle in handles], timeout=PATIENCE))
 

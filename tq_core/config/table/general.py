@@ -31,9 +31,10 @@ ROWS: dict[str, tuple[Setting, ...]] = {
         Setting("result_accept_content", CONTENT, None,
                 "Serializers and content types accepted in results; unset means those of accept_content.",
                 ("RESULT_ACCEPT_CONTENT",)),
-        Setting("interop", choice("celery-5.3", "celery-5.4", "celery-5.5", "celery-5.6", "celery-5.7"),
+        Setting("interop", choice("celery-5.3", "celery-5.4", "celery-5.5", "celery-5.6", "celery-5.7", "none"),
                 "celery-5.6",
-                "The oldest Celery generation that must be able to read what tq writes."),
+                "The oldest Celery generation that must be able to read what tq writes; `none` when no Celery has to, "
+                "so that work-flows are stored in the result back end once, instead of in each of their messages."),
         Setting("message_max_size", SIZE, 64 * 1024 * 1024,
                 "The largest message body that is read or sent, in bytes."),
         Setting("message_max_depth", POSITIVE, 100, "How deeply the arguments of a message may be nested."),

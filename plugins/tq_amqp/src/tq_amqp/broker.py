@@ -11,9 +11,11 @@ from tq_amqp import frames
 from tq_amqp.address import parse_addresses
 from tq_amqp.connection import Doubt, Link
 from tq_amqp.consumer import AMQPConsumer
+from tq_amqp.control import ControlQueues, Switchboard
 from tq_amqp.dead_letters import Cemetery
 from tq_amqp.delays import Delays
 from tq_amqp.holding import Holding
+from tq_amqp.native_delay import NativeDelay
 from tq_amqp.options import ConnectionOptions
 from tq_amqp.plugin import BROKER_CAPABILITIES
 from tq_amqp.publishing import Outgoing
@@ -26,6 +28,7 @@ from tq_core.contracts.broker import (
     BrokerRequest,
     Consumer,
     DeadLetter,
+    Inbox,
     QueueDepth,
     Subscription,
     Succession,
@@ -40,17 +43,21 @@ class AMQPBroker(Broker):
     Args:
         link: the way there.
         topology: makes exchanges, queues and bindings.
+        control: what queues of remote control are like.
+        native_delay: takes in the calls that Celery's clients leave to RabbitMQ until they are due.
     """
 
     capabilities = BROKER_CAPABILITIES
 
-    def __init__(self, link: Link, topology: Topology) -> None:
+    def __init__(self, link: Link, topology: Topology, control: ControlQueues, native_delay: NativeDelay) -> None:
         self._link = link
         self._topology = topology
+        self._native_delay = native_delay
         self._delays = Delays(link, topology)
         self._outgoing = Outgoing(link, topology, self._delays)
         self._inspection = Inspection(link, topology, self._delays)
         self._cemetery = Cemetery(link, topology, self._outgoing)
+        self._switchboard = Switchboard(link, topology, control)
         self._consumers: WeakSet[AMQPConsumer] = WeakSet()
         self._pid = os.getpid()
 
@@ -64,7 +71,9 @@ class AMQPBroker(Broker):
         addresses = parse_addresses(request.url)
         options = ConnectionOptions.from_settings(request.settings, addresses[0].query)
         link = Link(addresses, options, f"tq {request.node}")
-        return cls(link, Topology(link, request.settings))
+        topology = Topology(link, request.settings)
+        control = ControlQueues.from_settings(request.settings)
+        return cls(link, topology, control, NativeDelay(link, topology, request.settings))
 
     def connect(self, timeout: float) -> None:
         self._link.ping(timeout)
@@ -74,6 +83,7 @@ class AMQPBroker(Broker):
             self._outgoing.publish(messages)
 
     def consumer(self, queues: Sequence[str], *, consumer_id: str, prefetch: int = 0) -> Consumer:
+        self._native_delay.ensure(queues)
         consumer = AMQPConsumer(self._link, self._topology, self._holding(), queues, consumer_id)
         if self._pid != os.getpid():
             self._pid, self._consumers = os.getpid(), WeakSet()
@@ -112,6 +122,20 @@ class AMQPBroker(Broker):
 
     def listen(self, channel: str) -> Subscription:
         return AMQPSubscription(self._link, channel)
+
+    # remote control
+
+    def announce(self, exchange: str, message: Message) -> None:
+        self._switchboard.announce(exchange, message)
+
+    def inbox(self, exchange: str) -> Inbox:
+        return self._switchboard.inbox(exchange)
+
+    def answer(self, exchange: str, routing_key: str, message: Message) -> None:
+        self._switchboard.answer(exchange, routing_key, message)
+
+    def answers(self, exchange: str, routing_key: str) -> Inbox:
+        return self._switchboard.answers(exchange, routing_key)
 
     # queues
 

@@ -16,12 +16,16 @@ from typing import Any, TypeVar
 
 from tq_amqp import frames
 from tq_amqp.address import Address
+from tq_amqp.channel import Channel, Refused
 from tq_amqp.connecting import Unreachable, open_wire
 from tq_amqp.options import ConnectionOptions
-from tq_amqp.wire import Broken, Channel, Refused, Wire
+from tq_amqp.wire import Broken, Wire
 from tq_core.errors import BrokerError, BrokerUnavailable, TQError
 
 _Answer = TypeVar("_Answer")
+
+#: Seconds for which a wire that was heard need not be looked at again.
+_JUST_HEARD = 0.005
 
 #: A message that is ready to be published: exchange, routing key, properties as they stand on the wire, body.
 Parcel = tuple[str, str, bytes, bytes]
@@ -80,7 +84,7 @@ class ConfirmingChannel(Channel):
         self.check()
         wire = self.wire
         first = self._published + 1
-        pieces: list[bytes] = []
+        pieces: list[frames.Piece] = []
         self._returned.clear()
         self._refused.clear()
         known: dict[tuple[str, str], bytes] = {}
@@ -288,7 +292,9 @@ class Link:
                 if not self._idle:
                     return None
                 channel = self._idle.pop()
-            if channel.wire.is_sound() and channel.closed is None:
+            wire = channel.wire
+            heard = wire.fault is None and monotonic() - wire.heard_at < _JUST_HEARD
+            if (heard or wire.is_sound()) and channel.closed is None:
                 return channel
             self.discard(channel.wire)
 
@@ -310,12 +316,15 @@ class Link:
                 return
         self.discard(channel.wire)
 
-    def publish(self, parcels: Sequence[Parcel], deadline: float) -> Outcome:
+    def publish(
+        self, parcels: Sequence[Parcel], deadline: float, *, before: Sequence[tuple[int, bytes]] = ()
+    ) -> Outcome:
         """Publish messages and wait until the server has confirmed them.
 
         Args:
             parcels: the messages.
             deadline: monotonic seconds.
+            before: methods that nothing answers, and their arguments, to be carried out first.
 
         Returns:
             what became of them; those in neither of its lists are in their queues.
@@ -329,6 +338,8 @@ class Link:
             wire = channel.wire
             if wire.blocked is not None:
                 self._await_unblocked(channel, deadline)
+            for number, arguments in before:
+                channel.cast(number, arguments)
             try:
                 returned, refused = channel.publish(parcels, deadline)
             except Refused as error:

@@ -12,22 +12,22 @@ import itertools
 import logging
 import os
 import socket
-import time
 from collections.abc import Sequence
 from contextlib import suppress
-from heapq import heappop, heappush
 from time import monotonic
 from typing import Any
 
+from tq_amqp.channel import Refused, together
 from tq_amqp.connection import Link
-from tq_amqp.delays import SHORTEST
-from tq_amqp.envelope import BEGUN, HOLDER, rewrite
+from tq_amqp.envelope import BEGUN
+from tq_amqp.fetching import fetch
 from tq_amqp.holding import Holding, Move
 from tq_amqp.keeping import Keep
-from tq_amqp.lane import STREAM, Lane, Taken, in_order
+from tq_amqp.lane import Lane, LaneChannel, Taken, in_order
+from tq_amqp.sieve import Sieve
 from tq_amqp.topology import Topology, front_of
-from tq_amqp.wire import Broken, Refused, Wire, together
-from tq_core.contracts.broker import Consumer, Settlement
+from tq_amqp.wire import Broken, Wire
+from tq_core.contracts.broker import Ack, Consumer, Settlement
 from tq_core.errors import BrokerError, BrokerUnavailable, PublishError
 from tq_core.message import Delivery, Message
 
@@ -41,8 +41,10 @@ _MOST = 1000
 _AGAIN = 10
 #: Seconds after which a message that is still run is kept apart; RabbitMQ closes channels after half an hour.
 _LONG = 300.0
-#: A message due within this many seconds is handed out.
-_ALMOST = 0.001
+#: What RabbitMQ says of a quorum queue without a process that leads it.
+_NO_PROCESS = "noproc"
+#: Messages that are awaited, after the queues were found empty, before somebody looks again what is in them.
+_CALM = 8
 
 
 class AMQPConsumer(Consumer):
@@ -73,9 +75,10 @@ class AMQPConsumer(Consumer):
         self._lanes: dict[str, Lane] = {}
         self._held: dict[int, Taken] = {}
         self._barred: dict[str, float] = {}
-        self._soon: list[tuple[float, int, Taken]] = []
+        self._sieve = Sieve(link, topology, self._keep, holding, self._move)
         self._strays: list[Taken] = []
         self._serial = itertools.count(1).__next__
+        self._calm = 0
         self._bell, self._rope = socket.socketpair()
         self._bell.setblocking(False)
         self._rope.setblocking(False)
@@ -105,7 +108,7 @@ class AMQPConsumer(Consumer):
         self._lanes.clear()
         # What it keeps for itself waits for it in the broker.
         self._held = {serial: taken for serial, taken in self._held.items() if serial in self._keep}
-        self._soon.clear()
+        self._sieve.forget()
         self._strays.clear()
 
     def _lane(self, name: str) -> Lane:
@@ -119,7 +122,7 @@ class AMQPConsumer(Consumer):
         wire = self._open()
         self._topology.ensure(name)
         front = self._topology.ensure_front(name)
-        channel = wire.open_channel(self._deadline())
+        channel = wire.open_channel(self._deadline(), LaneChannel)
         together([channel], self._deadline())
         lane = self._lanes[name] = Lane(name, front, channel, dict(self._topology.spec(name).consumer_arguments))
         return lane
@@ -156,7 +159,7 @@ class AMQPConsumer(Consumer):
         self._lanes.pop(lane.queue, None)
         for serial in [serial for serial, taken in self._held.items() if taken.lane is lane]:
             del self._held[serial]
-        self._soon = [entry for entry in self._soon if entry[2].lane is not lane]
+        self._sieve.forget(lane)
         self._strays = [taken for taken in self._strays if taken.lane is not lane]
 
     def _deadline(self) -> float:
@@ -178,96 +181,58 @@ class AMQPConsumer(Consumer):
         deadline = monotonic() + timeout
         if self._closed:
             return []
-        try:
-            self._tend()
-            taken = self._take(limit)
-            while not taken and not self._woken:
-                left = deadline - monotonic()
-                if left <= 0:
-                    break
-                taken = self._wait(limit, left)
-        except (Broken, Refused) as error:
-            raise self._told(error) from error
-        self._woken = False
-        self._silence()
+        while True:
+            holds = bool(self._held)
+            try:
+                taken = self._find(limit, deadline, look=timeout <= 0 or self._calm <= 0)
+                break
+            except (Broken, Refused) as error:
+                told = self._told(error)
+                # A quorum queue that somebody is just making cannot be asked yet: that costs the connection.
+                if holds or _NO_PROCESS not in str(error) or monotonic() >= deadline:
+                    raise told from error
+        if self._woken:
+            self._woken = False
+            self._silence()
         return [self._deliver(one) for one in taken]
+
+    def _find(self, limit: int, deadline: float, *, look: bool) -> list[Taken]:
+        """Take what is there, or wait for the first message until the deadline."""
+        self._tend()
+        taken = self._take(limit, look=look)
+        while not taken and not self._woken and (left := deadline - monotonic()) > 0:
+            taken = self._wait(limit, left)
+        return taken
 
     def _silence(self) -> None:
         with suppress(BlockingIOError):
             while self._bell.recv(4096):
                 pass
 
-    def _take(self, limit: int) -> list[Taken]:
-        """Return up to ``limit`` messages that are there."""
+    def _take(self, limit: int, *, look: bool) -> list[Taken]:
+        """Return up to ``limit`` messages that are there.
+
+        Args:
+            limit: 1 or more.
+            look: False leaves the queues alone, because they are known to have been empty a moment ago.
+        """
         if not self._names:
             return []
         limit = min(limit, _MOST)
-        self._first = (self._first + 1) % len(self._names)
-        lanes = self._usable(self._names[self._first :] + self._names[: self._first])
-        taken = self._sift(self._strays[:limit])
+        taken = self._sieve.sift(self._strays[:limit])
         del self._strays[:limit]
-        taken += self._ripe(limit - len(taken))
-        while True:
-            room = limit - len(taken)
-            if room <= 0:
-                self._strays += taken[limit:]
-                return taken[:limit]
-            fetched = self._fetch(lanes, room)
-            if not fetched:
-                return taken
+        taken += self._sieve.ripe(limit - len(taken))
+        while look and (room := limit - len(taken)) > 0:
+            self._first = (self._first + 1) % len(self._names)
+            lanes = self._usable(self._names[self._first :] + self._names[: self._first])
+            fetched = fetch(lanes, room, self._link.options.answer_timeout)
+            self._calm = 0 if fetched else _CALM
+            fine = self._sieve.sift(fetched)
+            taken += fine
             # What was suspect is at the front now, and comes with the next round.
-            taken += self._sift(fetched)
-
-    def _fetch(self, lanes: Sequence[Lane], room: int) -> list[Taken]:
-        """Fetch what is there, returned messages first; never more than there is room for."""
-        found: list[Taken] = []
-        for name_of in (_front, _queue):
-            asked = lanes
-            while asked and len(found) < room:
-                turn = asked[: room - len(found)]
-                for lane in turn:
-                    lane.ask(name_of(lane), 1)
-                rich = []
-                for lane in turn:
-                    got = lane.got(1, self._deadline())
-                    found += got
-                    if got and lane.waiting:
-                        rich.append(lane)
-                for lane in rich:
-                    found += self._fetch_more(lane, name_of, room - len(found))
-                asked = asked[len(turn) :]
-        return found
-
-    def _fetch_more(self, lane: Lane, name_of: Any, room: int) -> list[Taken]:
-        count = min(room, lane.waiting)
-        if count <= 0:
-            return []
-        if count >= STREAM and name_of is _queue:
-            return lane.stream(count, self._deadline())
-        lane.ask(name_of(lane), count)
-        return lane.got(count, self._deadline())
-
-    def _sift(self, fetched: Sequence[Taken]) -> list[Taken]:
-        """Return what is to be handed out; send away what is too early, and what was lost by another consumer."""
-        now = time.time()
-        fine: list[Taken] = []
-        aside: list[Move] = []
-        for one in fetched:
-            if BEGUN in one.read.own and self._lives(one):
-                continue
-            if one.suspect and one.movable:
-                # Its holder died. It is counted in a copy: the broker itself counts nothing.
-                aside.append(Move(one, one.count + 1))
-            elif one.due > now + _ALMOST and one.movable:
-                if one.due - now < SHORTEST / 1000:
-                    heappush(self._soon, (one.due, self._serial(), one))
-                else:
-                    aside.append(Move(one, one.count, one.due))
-            else:
-                fine.append(one)
-        if aside:
-            self._move(aside)
-        return fine
+            look = len(fine) < len(fetched)
+        self._put_back(taken[limit:])
+        return taken[:limit]
 
     def _move(self, moves: Sequence[Move]) -> None:
         """Put messages elsewhere: to the front of their queue, or where they wait for their time."""
@@ -277,33 +242,16 @@ class AMQPConsumer(Consumer):
             self._lose()  # the broker returns them all
             raise BrokerUnavailable(str(error)) from error
 
-    def _lives(self, one: Taken) -> bool:
-        """Return an orphan to its holder, if that lives after all: its connection, or the broker, was away.
-
-        Returns:
-            whether it was returned.
-        """
-        holder = one.read.own.get(HOLDER)
-        if not isinstance(holder, str):
-            return False
-        if holder == self._keep.name:
-            self._keep.collect()
-            alive = one.serial in self._keep
-        else:
-            alive = self._topology.is_consumed(holder)
-        if alive and one.read.message is not None and one.movable:
-            copy = holder, one.lane.front, rewrite(one.read.properties, one.read.own), one.read.message.body
-            self._link.publish([copy], self._deadline())
-            self._holding.ack([one])
-        return alive
-
-    def _ripe(self, room: int) -> list[Taken]:
-        """Return what was waited for here and is due now."""
-        now = time.time() + _ALMOST
-        ripe: list[Taken] = []
-        while self._soon and self._soon[0][0] <= now and len(ripe) < room:
-            ripe.append(heappop(self._soon)[2])
-        return ripe
+    def _put_back(self, surplus: Sequence[Taken]) -> None:
+        """Return what there is no room for: behind what was returned before, and so before all others."""
+        for one in surplus:
+            if not one.movable:
+                one.lane.reject(one.number)
+        movable = [Move(one, one.count) for one in surplus if one.movable]
+        if movable:
+            self._move(movable)
+        if surplus:
+            self._calm = 0
 
     def _wait(self, limit: int, left: float) -> list[Taken]:
         """Wait until there is something, for ``left`` seconds at most."""
@@ -319,14 +267,15 @@ class AMQPConsumer(Consumer):
             while not caught and not self._woken:
                 now = monotonic()
                 left = min(deadline - now, _ASK_AFTER)
-                if self._soon:
-                    left = min(left, max(0.0, self._soon[0][0] - time.time()))
-                wire.pump(left)
+                if (due := self._sieve.due_in()) is not None:
+                    left = min(left, due)
+                if not wire.pump(left):
+                    self._silence()
                 for lane in lanes:
                     lane.channel.check()
                     if lane.channel.contents:
                         caught += lane.collect()
-                ripe = self._ripe(limit)
+                ripe = self._sieve.ripe(limit)
                 if caught or ripe or monotonic() >= deadline:
                     break
                 self._tend()
@@ -338,11 +287,16 @@ class AMQPConsumer(Consumer):
             together([lane.channel for lane in lanes], self._deadline())
             for lane in lanes:
                 caught += lane.collect()
+            self._calm = self._calm - 1 if caught else _CALM
         else:
             wire.flush(self._deadline())
-        taken = ripe + self._sift(caught)
-        if len(taken) > limit:
-            self._move([Move(one, one.count) for one in taken[limit:]])
+            self._calm -= 1
+        # Of a queue that has both, there may be more of the returned ones, which come first.
+        mixed = {one.lane for one in caught if one.returned}
+        self._put_back([one for one in caught if not one.returned and one.lane in mixed])
+        caught = [one for one in caught if one.returned or one.lane not in mixed]
+        taken = ripe + self._sieve.sift(caught)
+        self._put_back(taken[limit:])
         return taken[:limit]
 
     def _deliver(self, one: Taken) -> Delivery:
@@ -374,6 +328,8 @@ class AMQPConsumer(Consumer):
     def settle(self, settlements: Sequence[Settlement], follow_ups: Sequence[Message] = ()) -> Sequence[Any]:
         try:
             self._collect_strays()
+            if self._wire is None and any(settlement.tag in self._keep for settlement in settlements):
+                self._open()  # what it keeps for itself is still its own, and is taken back into the hand
             lost: list[Any] = []
             given: dict[int, tuple[Settlement, Taken]] = {}
             for settlement in settlements:
@@ -388,6 +344,8 @@ class AMQPConsumer(Consumer):
         self._keep.forget(given)
         for tag in given:
             self._held.pop(tag, None)
+        if not all(isinstance(settlement, Ack) for settlement in settlements):
+            self._calm = 0
         return lost
 
     def _collect_strays(self) -> None:
@@ -422,7 +380,7 @@ class AMQPConsumer(Consumer):
             self._tend()
             if self._strays:
                 strays, self._strays = self._strays, []
-                self._move([Move(one, one.count) for one in strays])
+                self._put_back(strays)
             self._keep.tend(self._open())
             late = monotonic() - _LONG
             self._keep_them([tag for tag, one in self._held.items() if 0 < one.at < late], begun=False)
@@ -436,6 +394,7 @@ class AMQPConsumer(Consumer):
 
     def set_queues(self, queues: Sequence[str]) -> None:
         self._names = list(dict.fromkeys(queues))
+        self._calm = 0
         self._first = 0
 
     def held(self, queue: str) -> int:
@@ -444,7 +403,7 @@ class AMQPConsumer(Consumer):
 
     def soon(self, queue: str) -> int:
         """Return how many messages of a queue wait here for their last milliseconds. May be called from any thread."""
-        return sum(entry[2].lane.queue == queue for entry in list(self._soon))
+        return sum(one.lane.queue == queue for one in self._sieve.waiting())
 
     def close(self) -> None:
         if self._closed:
@@ -462,7 +421,7 @@ class AMQPConsumer(Consumer):
         if self._wire is None or not self._wire.is_sound():
             return
         self._collect_strays()
-        rest = [*self._held.values(), *self._strays, *(entry[2] for entry in self._soon)]
+        rest = [*self._held.values(), *self._strays, *self._sieve.waiting()]
         self._held.clear()
         readable = [one for one in in_order(rest) if one.movable]
         if readable:
@@ -478,11 +437,3 @@ class AMQPConsumer(Consumer):
         self._closed = True
         if self._wire is not None:
             self._link.discard(self._wire)
-
-
-def _front(lane: Lane) -> str:
-    return lane.front
-
-
-def _queue(lane: Lane) -> str:
-    return lane.queue

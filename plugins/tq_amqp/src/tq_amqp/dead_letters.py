@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tq_amqp import frames
+from tq_amqp.channel import Channel, Refused
 from tq_amqp.connection import Link, Parcel
 from tq_amqp.envelope import COUNT, read, rewrite, whole, write
 from tq_amqp.frames import short
@@ -21,7 +22,6 @@ from tq_amqp.lane import Taken
 from tq_amqp.publishing import Outgoing
 from tq_amqp.tables import encode_table
 from tq_amqp.topology import Topology, count_of, queue_arguments
-from tq_amqp.wire import Channel, Refused
 from tq_core.contracts.broker import Bury, DeadLetter
 from tq_core.errors import BrokerError
 from tq_core.message import Message

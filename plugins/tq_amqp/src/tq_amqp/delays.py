@@ -18,9 +18,9 @@ from collections.abc import Iterator, Sequence
 from time import monotonic
 
 from tq_amqp import frames
+from tq_amqp.channel import Channel, Refused
 from tq_amqp.connection import Doubt, Link, Parcel
 from tq_amqp.topology import Topology, count_of, queue_arguments
-from tq_amqp.wire import Channel, Refused
 from tq_core.errors import BrokerError
 
 #: Milliseconds that are waited out by the consumer.

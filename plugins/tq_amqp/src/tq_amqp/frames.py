@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from struct import Struct
-from typing import Any
+from typing import Any, TypeAlias
 
 from tq_amqp.tables import decode_table, encode_table
+
+#: What is gathered for sending.
+Piece: TypeAlias = bytes | memoryview
 
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 END = 0xCE
@@ -37,6 +40,7 @@ CHANNEL_FLOW, CHANNEL_FLOW_OK = number_of(20, 20), number_of(20, 21)
 CHANNEL_CLOSE, CHANNEL_CLOSE_OK = number_of(20, 40), number_of(20, 41)
 EXCHANGE_DECLARE, EXCHANGE_DECLARE_OK = number_of(40, 10), number_of(40, 11)
 EXCHANGE_DELETE, EXCHANGE_DELETE_OK = number_of(40, 20), number_of(40, 21)
+EXCHANGE_BIND, EXCHANGE_BIND_OK = number_of(40, 30), number_of(40, 31)
 QUEUE_DECLARE, QUEUE_DECLARE_OK = number_of(50, 10), number_of(50, 11)
 QUEUE_BIND, QUEUE_BIND_OK = number_of(50, 20), number_of(50, 21)
 QUEUE_PURGE, QUEUE_PURGE_OK = number_of(50, 30), number_of(50, 31)
@@ -177,7 +181,7 @@ def publish_arguments(exchange: str, routing_key: str, *, mandatory: bool = True
 
 
 def add_message(
-    pieces: list[bytes], channel: int, arguments: bytes, properties: bytes, body: bytes, frame_max: int
+    pieces: list[Piece], channel: int, arguments: bytes, properties: bytes, body: bytes, frame_max: int
 ) -> None:
     """Add the frames of one published message to ``pieces``.
 
@@ -198,8 +202,9 @@ def add_message(
     if 0 < size <= most:
         pieces.append(HEAD.pack(BODY, channel, size) + body + _END)
         return
+    whole = memoryview(body)  # a large one is not copied piece by piece
     for start in range(0, size, most):
-        part = body[start : start + most]
+        part = whole[start : start + most]
         pieces.append(HEAD.pack(BODY, channel, len(part)))
         pieces.append(part)
         pieces.append(_END)

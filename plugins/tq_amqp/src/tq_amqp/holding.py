@@ -13,7 +13,6 @@ from tq_amqp.envelope import BEGUN, COUNT, DUE, HOLDER, SERIAL, rewrite
 from tq_amqp.lane import Lane, Taken, in_order
 from tq_amqp.publishing import Outgoing
 from tq_amqp.topology import Topology
-from tq_amqp.wire import together
 from tq_core.contracts.broker import Ack, Bury, Park, Requeue, Settlement
 from tq_core.message import Message
 
@@ -99,16 +98,17 @@ class Holding:
         return "", key, rewrite(one.read.properties, own), message.body
 
     def ack(self, done: Iterable[Taken]) -> None:
-        """Acknowledge, and make sure that the broker has heard it.
+        """Acknowledge. The broker's word is not awaited: whatever is asked of it next comes after this.
 
         Raises:
-            Refused, Broken: it has not.
+            Refused, Broken: the broker cannot hear it.
         """
         by_lane: dict[int, tuple[Lane, list[int]]] = {}
         for one in done:
             by_lane.setdefault(id(one.lane), (one.lane, []))[1].append(one.number)
         for lane, numbers in by_lane.values():
+            lane.channel.check()
             lane.ack(numbers)
-        channels = [lane.channel for lane, _ in by_lane.values()]
-        if channels:
-            together(channels, monotonic() + self._link.options.answer_timeout)
+        deadline = monotonic() + self._link.options.answer_timeout
+        for lane, _ in by_lane.values():
+            lane.channel.wire.flush(deadline)

@@ -16,13 +16,14 @@ from time import monotonic
 from typing import Any
 
 from tq_amqp import frames
+from tq_amqp.channel import Channel
 from tq_amqp.connection import Link
 from tq_amqp.envelope import BEGUN, COUNT, HOLDER, SERIAL, rewrite, whole
 from tq_amqp.frames import short
 from tq_amqp.lane import Lane, Taken
 from tq_amqp.tables import encode_table
 from tq_amqp.topology import binding_arguments, exchange_arguments, queue_arguments
-from tq_amqp.wire import Channel, Wire
+from tq_amqp.wire import Wire
 
 #: Milliseconds after which a copy that is in nobody's hands comes to the front of its queue.
 TTL = 10_000
@@ -121,7 +122,7 @@ class Keep:
 
     def _send(self, wire: Wire, serials: Sequence[int]) -> None:
         assert self._lane is not None
-        pieces: list[bytes] = []
+        pieces: list[frames.Piece] = []
         now = monotonic()
         for serial in serials:
             one, _ = self._kept[serial]

@@ -13,13 +13,17 @@ from time import monotonic
 from typing import Any
 
 from tq_amqp import frames
+from tq_amqp.channel import Channel
 from tq_amqp.envelope import COUNT, DUE, SERIAL, Read, read, whole
 from tq_amqp.frames import short
 from tq_amqp.tables import encode_table
-from tq_amqp.wire import Channel
 
 #: From so many messages on a stream is cheaper than fetching them one by one.
 STREAM = 8
+#: Seconds a stream waits for its first message, and for each further one.
+_FIRST, _NEXT = 0.02, 0.002
+#: First letter of the tags of consumers of returned messages.
+_F = ord("f")
 #: Bytes of a frame that tq's own headers may need.
 _ROOM = 1024
 
@@ -39,6 +43,7 @@ class Taken:
         at: when it was taken, monotonic seconds.
         begun: its present holder has begun it.
         movable: a copy of it can be made: it can be read, and its headers leave room for tq's own.
+        returned: it stood among the returned messages.
     """
 
     lane: Lane
@@ -51,6 +56,7 @@ class Taken:
     at: float = 0.0
     begun: bool = False
     movable: bool = True
+    returned: bool = False
 
     @property
     def queue(self) -> str:
@@ -78,28 +84,39 @@ class Taken:
         return whole(self.read.own.get(DUE)) / 1000
 
 
+class LaneChannel(Channel):
+    """A channel that keeps the answers to fetching in their order, those that nothing is there among them."""
+
+    def take_method(self, number: int, payload: bytes) -> None:
+        if number == frames.BASIC_GET_EMPTY:
+            self.contents.append((number, payload, b"", b""))
+        else:
+            super().take_method(number, payload)
+
+
 class Lane:
     """A queue, its channel and what was taken over it. Owned by the consumer's thread.
 
     Args:
         queue: its name.
         front: name of the queue of returned messages.
-        channel: open, with a prefetch of 1 for new consumers.
+        channel: open; a :class:`LaneChannel` where messages are fetched.
         arguments: of the consumers.
 
     Attributes:
-        waiting: messages known to be in the queue, at least.
+        ready: messages by the name of the queue they are in, as far as is known from what was fetched last.
     """
 
     def __init__(self, queue: str, front: str, channel: Channel, arguments: dict[str, Any] | None = None) -> None:
         self.queue = queue
         self.front = front
         self.channel = channel
-        self.waiting = 0
+        self.ready = {queue: 0, front: 0}
         self.unacked: dict[int, None] = {}
         self._get = {name: b"\x00\x00" + short(name) + b"\x00" for name in (queue, front)}
-        self._bells: dict[str, str] = {}
+        self._asked: deque[str] = deque()
         self._rung = 0
+        self._open: list[str] = []
         self._arguments = encode_table(arguments or {})
 
     # taking
@@ -107,98 +124,113 @@ class Lane:
     def ask(self, name: str, count: int) -> None:
         """Ask for up to ``count`` messages of one of the two queues; :meth:`got` has them."""
         for _ in range(count):
+            self._asked.append(name)
             self.channel.cast(frames.BASIC_GET, self._get[name])
 
-    def got(self, count: int, deadline: float) -> list[Taken]:
-        """Return what the broker gave for ``count`` messages that were asked for.
+    def got(self, deadline: float) -> list[Taken]:
+        """Return what the broker gave for all that was asked for, and what else has come.
 
         Raises:
-            Refused, Broken: it gave none.
+            Refused, Broken: it gave nothing.
         """
-        channel = self.channel
-        channel.wire.flush(deadline)
-        contents, replies = channel.contents, channel.replies
-        # What a wait that has ended still brought is no answer.
-        while sum(one[0] == frames.BASIC_GET_OK for one in contents) + len(replies) < count:
-            channel.check()
-            channel.wire.pump_until(deadline)
-        if replies:
-            self.waiting = 0
-            replies.clear()
+        self._await_answers(deadline)
         return self.collect()
 
+    def _await_answers(self, deadline: float) -> None:
+        channel = self.channel
+        channel.wire.flush(deadline)
+        while sum(one[0] != frames.BASIC_DELIVER for one in channel.contents) < len(self._asked):
+            channel.check()
+            channel.wire.pump_until(deadline)
+
     def stream(self, count: int, deadline: float) -> list[Taken]:
-        """Return up to ``count`` messages of the queue, of which at least as many should be there.
+        """Take the first of the returned messages, and up to ``count`` of the queue, which should have as many.
+
+        All of it is asked for at once. Where as many come, no answer has to be awaited: RabbitMQ sends no more until
+        some of them are acknowledged, and hears before that that the stream has ended.
 
         Raises:
             Refused, Broken: the broker gives none.
         """
-        channel, wire = self.channel, self.channel.wire
-        self._rung += 1
-        tag = f"s{self._rung}"
-        channel.cast(frames.BASIC_QOS, b"\x00\x00\x00\x00" + count.to_bytes(2, "big") + b"\x00")
-        self._consume(self.queue, tag)
-        wire.flush(deadline)
-        contents = channel.contents
-        patience = 0.05  # for the first; then whoever else takes from the queue was faster
-        while len(contents) < count and wire.pump(patience):
+        channel, wire, contents = self.channel, self.channel.wire, self.channel.contents
+        wanted = sum(one[0] == frames.BASIC_DELIVER for one in contents) + count + 1
+        self.ask(self.front, 1)
+        channel.limit(count)
+        self._consume(self.queue, "q")
+        self._await_answers(deadline)
+        patience = _FIRST
+        while len(contents) < wanted and wire.pump(patience):
             channel.check()
-            if contents:
-                patience = 0.002
-        self._cancel(tag)
-        # The prefetch of the consumers to come; its answer tells that nothing more comes of this one.
-        channel.cast(frames.BASIC_QOS, b"\x00\x00\x00\x00\x00\x01\x00")
-        channel.answers(2, deadline)
-        self.waiting = max(0, self.waiting - len(contents))
-        return self.collect()
+            if len(contents) > 1:
+                patience = _NEXT
+        complete = len(contents) >= wanted
+        self.hush()
+        if complete:
+            wire.flush(deadline)
+        else:
+            # Others take from the queue, too. After the sign nothing more comes.
+            channel.echo()
+            channel.catch_up(deadline)
+        taken = self.collect()
+        self.ready[self.queue] = max(0, self.ready[self.queue] - len(taken)) if complete else 0
+        return taken
 
     def listen(self) -> None:
         """Let the broker send one message of each of the two queues, as soon as there is one."""
-        for name in (self.front, self.queue):
-            self._rung += 1
-            tag = f"b{self._rung}"
-            self._bells[tag] = name
-            self._consume(name, tag)
+        self.channel.limit(1)
+        self._consume(self.front, "f")
+        self._consume(self.queue, "q")
 
     def hush(self) -> None:
-        """End :meth:`listen`. What is on its way already comes all the same."""
-        for tag in self._bells:
-            self._cancel(tag)
-        self._bells.clear()
+        """End what was begun by :meth:`listen`; sent with what is sent next. What is on its way comes all the same."""
+        for tag in self._open:
+            self.channel.cast(frames.BASIC_CANCEL, short(tag) + b"\x01")
+        self._open.clear()
 
-    def _consume(self, name: str, tag: str) -> None:
+    def _consume(self, name: str, kind: str) -> None:
+        """Start a consumer; the first letter of its tag tells which of the two queues a message is from."""
+        self._rung += 1
+        tag = f"{kind}{self._rung}"
+        self._open.append(tag)
         # no-wait: a refusal closes the channel and is seen so
         self.channel.cast(frames.BASIC_CONSUME, b"\x00\x00" + short(name) + short(tag) + b"\x08" + self._arguments)
 
-    def _cancel(self, tag: str) -> None:
-        self.channel.cast(frames.BASIC_CANCEL, short(tag) + b"\x01")
-
     def collect(self) -> list[Taken]:
-        """Return what has come in."""
+        """Return what has come in, returned messages first."""
         contents: deque[tuple[int, bytes, bytes, bytes]] = self.channel.contents
-        taken = []
-        key = ""
+        first: list[Taken] = []
+        others: list[Taken] = []
         now = monotonic()
+        room = self.channel.wire.frame_max - _ROOM
         while contents:
             number, arguments, header, body = contents.popleft()
             at = 4
+            returned = False
             if number == frames.BASIC_DELIVER:
+                returned = arguments[5] == _F
                 at += 1 + arguments[4]
+            elif self._asked:
+                name = self._asked.popleft()
+                returned = name == self.front
+                if number == frames.BASIC_GET_EMPTY:
+                    self.ready[name] = 0
+                    continue
+                self.ready[name] = int.from_bytes(arguments[-4:], "big")
             tag = int.from_bytes(arguments[at : at + 8], "big")
             suspect = arguments[at + 8] & 1 == 1
             self.unacked[tag] = None
+            key = ""
             try:
                 exchange, at = frames.read_short(arguments, at + 9)
                 key, at = frames.read_short(arguments, at)
                 found = read(header, body, self.queue, exchange, key)
             except ValueError as error:
                 found = Read(None, f"its address cannot be read: {error}", {}, {})
-            if number == frames.BASIC_GET_OK:
-                self.waiting = int.from_bytes(arguments[at : at + 4], "big")
             raw = b"" if found.message is not None else header + body
-            movable = found.message is not None and len(header) < self.channel.wire.frame_max - _ROOM
-            taken.append(Taken(self, tag, suspect, found, raw, key, at=now, movable=movable))
-        return taken
+            movable = found.message is not None and len(header) < room
+            taken = Taken(self, tag, suspect, found, raw, key, at=now, movable=movable, returned=returned)
+            (first if returned else others).append(taken)
+        return first + others if first else others
 
     # ending
 

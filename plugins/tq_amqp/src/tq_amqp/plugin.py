@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tq_core.contracts.backend import BackendCapabilities
 from tq_core.contracts.broker import BrokerCapabilities
+from tq_core.plugin.addressing import names_of
 from tq_core.plugin.hookspecs import hookimpl
 from tq_core.plugin.info import PluginInfo
 
 if TYPE_CHECKING:
+    from tq_core.contracts.backend import Backend, BackendRequest
     from tq_core.contracts.broker import Broker, BrokerRequest
 
 BROKER_CAPABILITIES = BrokerCapabilities(
@@ -21,16 +24,22 @@ BROKER_CAPABILITIES = BrokerCapabilities(
     delivery_count=True,
     dead_letters=True,
     broadcast=True,
+    control=True,
     peek=True,
     depth=True,
     purge=True,
     exchanges=True,
 )
 
+#: Of ``rpc``: results go to the process that made the call.
+RPC_CAPABILITIES = BackendCapabilities(push=True, expiry=True, shared=False, subscribe=True, replies=True)
+#: Of ``amqp``: each task has a queue, from which its result is read once.
+TASK_QUEUE_CAPABILITIES = BackendCapabilities(push=True, expiry=True, subscribe=True)
+
 info = PluginInfo(
     name="tq-amqp",
-    summary="Queues in RabbitMQ, on Celery's topology.",
-    capabilities={"broker": BROKER_CAPABILITIES},
+    summary="Queues and results in RabbitMQ, on Celery's topology.",
+    capabilities={"broker": BROKER_CAPABILITIES, "backend:rpc": RPC_CAPABILITIES, "backend": TASK_QUEUE_CAPABILITIES},
 )
 
 
@@ -40,3 +49,15 @@ def tq_broker(request: BrokerRequest) -> Broker:
     from tq_amqp.broker import AMQPBroker
 
     return AMQPBroker.from_request(request)
+
+
+@hookimpl
+def tq_backend(request: BackendRequest) -> Backend:
+    """Open results that are sent through RabbitMQ."""
+    if names_of(request.url)[-1].lower() == "rpc":
+        from tq_amqp.results.rpc import RPCBackend
+
+        return RPCBackend.from_request(request)
+    from tq_amqp.results.amqp import TaskQueueBackend
+
+    return TaskQueueBackend.from_request(request)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 
 from tq_amqp import frames
+from tq_amqp.channel import Channel, Refused
 from tq_amqp.connection import Link
 from tq_amqp.delays import Delays, queue_of
 from tq_amqp.envelope import COUNT, DUE, Read, read, whole
 from tq_amqp.frames import short
 from tq_amqp.topology import Topology, count_of, front_of, queue_arguments
-from tq_amqp.wire import Channel, Refused
 from tq_core.contracts.broker import QueueDepth
 from tq_core.errors import BrokerError
 from tq_core.message import Delivery

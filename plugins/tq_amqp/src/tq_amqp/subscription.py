@@ -8,11 +8,12 @@ from contextlib import suppress
 from time import monotonic
 
 from tq_amqp import frames
+from tq_amqp.channel import Channel, Refused, together
 from tq_amqp.connection import Link
 from tq_amqp.frames import short
 from tq_amqp.tables import encode_table
 from tq_amqp.topology import binding_arguments, exchange_arguments, queue_arguments
-from tq_amqp.wire import Broken, Channel, Refused, Wire, together
+from tq_amqp.wire import Broken, Wire
 from tq_core.contracts.broker import Subscription
 from tq_core.errors import BrokerError, BrokerUnavailable
 

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any
 
 from tq_amqp import frames
+from tq_amqp.channel import Channel, Refused, together
 from tq_amqp.connection import Link
 from tq_amqp.envelope import BEGUN
 from tq_amqp.frames import short
@@ -15,7 +16,7 @@ from tq_amqp.holding import Holding, Move
 from tq_amqp.keeping import keep_of
 from tq_amqp.lane import Lane, Taken
 from tq_amqp.topology import queue_arguments
-from tq_amqp.wire import Broken, Channel, Refused, Wire
+from tq_amqp.wire import Broken, Wire
 from tq_core.contracts.broker import Settlement, Succession
 from tq_core.errors import BrokerError, BrokerUnavailable
 from tq_core.message import Delivery, Message
@@ -105,6 +106,8 @@ class AMQPSuccession(Succession):
         given = {one.tag: (one, self._held[one.tag]) for one in settlements if one.tag in self._held}
         try:
             self._holding.end(list(given.values()), follow_ups)
+            until = monotonic() + self._link.options.answer_timeout
+            together(list({one.lane.channel for _, one in given.values()}), until)
         except (Refused, Broken) as error:
             raise BrokerUnavailable(f"{self._link}: {error}") from error
         for tag in given:

@@ -15,10 +15,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from tq_amqp import frames
+from tq_amqp.channel import Channel, Refused
 from tq_amqp.connection import Link
 from tq_amqp.frames import short
 from tq_amqp.tables import encode_table
-from tq_amqp.wire import Channel, Refused
 from tq_core.config.queues import ExchangeSpec, QueueSpec
 from tq_core.errors import BrokerError
 from tq_core.routing.queues import Queues
@@ -111,6 +111,18 @@ class Topology:
         if queue == self._default_queue:
             return self._default_type
         return "classic" if queue in self._configured else self._missing_type
+
+    def has_quorum(self) -> bool:
+        """Tell whether one of the configured queues is a quorum queue."""
+        return any(self.kind(queue) == "quorum" for queue in self._configured)
+
+    def indirect_bindings(self, queue: str) -> list[tuple[str, str]]:
+        """Return the exchanges that are not direct and bound to a queue, with the routing keys."""
+        return [
+            (exchange.name, key)
+            for exchange, key, _ in self._bindings(self.spec(queue))
+            if (exchange.type or "direct") != "direct"
+        ]
 
     def arguments(self, queue: str) -> dict[str, Any]:
         """Return the ``x-`` arguments of a queue."""

@@ -1,4 +1,4 @@
-"""One AMQP connection and its channels: frames in and out of a socket that never blocks.
+"""One AMQP connection: frames in and out of a socket that never blocks.
 
 py-amqp made the connection (:mod:`tq_amqp.connecting`); from then on the frames are written and read here, since that
 is where the time goes. A wire belongs to one thread at a time.
@@ -10,17 +10,22 @@ import os
 import select
 import socket
 import ssl
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from time import monotonic
 from typing import Any
 
 from tq_amqp import frames
-from tq_amqp.frames import END, HEAD, SIGNATURE, WITH_CONTENT, method, number_of, read_short
+from tq_amqp.channel import Channel, Refused, together
+from tq_amqp.frames import END, HEAD, SIGNATURE, WITH_CONTENT, method, read_short
+
+# Whoever speaks over a wire needs its channels and their refusals.
+__all__ = ["Broken", "Channel", "Refused", "Wire", "together"]
 
 #: Bytes asked of the socket at a time.
 _CHUNK = 1 << 18
+#: Seconds between two signs of life of a server that is in the middle of a large message.
+_PAUSE = 0.5
 #: Most bytes given to the socket in one call.
 _PIECE = 1 << 20
 
@@ -38,140 +43,6 @@ class Broken(Exception):
     def __init__(self, text: str, *, sent: bool = True) -> None:
         super().__init__(text)
         self.sent = sent
-
-
-class Refused(Exception):
-    """The server refused a method and closed the channel for it.
-
-    Attributes:
-        code: AMQP's reply code: 403 no permission, 404 not found, 405 in use, 406 other arguments.
-        text: the server's words.
-        method: what it refused.
-    """
-
-    def __init__(self, code: int, text: str, method: int) -> None:
-        super().__init__(f"{text} ({code})")
-        self.code = code
-        self.text = text
-        self.method = method
-
-
-class Channel:
-    """One channel of a wire.
-
-    Attributes:
-        number: its number.
-        wire: the connection it is on.
-        contents: messages that came in: method arguments, header and body, as they stood in their frames, after the
-            number of the method.
-        closed: why the server closed it, or None.
-        cancelled: tags of consumers that the server has ended, because their queue is gone.
-    """
-
-    def __init__(self, wire: Wire, number: int) -> None:
-        self.wire = wire
-        self.number = number
-        self.contents: deque[tuple[int, bytes, bytes, bytes]] = deque()
-        self.replies: deque[tuple[int, bytes]] = deque()
-        self.cancelled: list[str] = []
-        self.closed: Refused | None = None
-        self._method = b""
-        self._header = b""
-        self._parts: list[bytes] = []
-        self._left = 0
-
-    # what comes in
-
-    def take_method(self, number: int, payload: bytes) -> None:
-        """Take a method frame."""
-        if number == frames.CHANNEL_CLOSE:
-            code = int.from_bytes(payload[4:6], "big")
-            text, at = read_short(payload, 6)
-            self.closed = Refused(code, text, number_of(*_two(payload, at)))
-            self.wire.queue(method(self.number, frames.CHANNEL_CLOSE_OK))
-        elif number == frames.BASIC_CANCEL:
-            self.cancelled.append(read_short(payload, 4)[0])
-        elif number == frames.CHANNEL_FLOW:
-            self.wire.queue(method(self.number, frames.CHANNEL_FLOW_OK, payload[4:5]))
-        else:
-            self.replies.append((number, payload))
-
-    def take_header(self, header: bytes) -> None:
-        """Take the header frame of a message."""
-        size = int.from_bytes(header[4:12], "big")
-        if size:
-            self._header = header
-            self._left = size
-        else:
-            self.take_content(self._method, header, b"")
-
-    def take_body(self, part: bytes) -> None:
-        """Take a body frame."""
-        self._left -= len(part)
-        if self._left > 0:
-            self._parts.append(part)
-            return
-        if self._parts:
-            self._parts.append(part)
-            part = b"".join(self._parts)
-            self._parts = []
-        self.take_content(self._method, self._header, part)
-
-    def take_content(self, arguments: bytes, header: bytes, body: bytes) -> None:
-        """Take a whole message."""
-        self.contents.append((SIGNATURE.unpack_from(arguments)[0], arguments, header, body))
-
-    # what goes out
-
-    def check(self) -> None:
-        """Raise what the server said when it closed the channel, if it did.
-
-        Raises:
-            Refused: it did.
-        """
-        if self.closed is not None:
-            raise self.closed
-
-    def cast(self, number: int, arguments: bytes = b"") -> None:
-        """Send a method that nothing answers, together with what is sent next."""
-        self.wire.queue(method(self.number, number, arguments))
-
-    def call(self, number: int, arguments: bytes, deadline: float) -> bytes:
-        """Send a method and return the arguments of its answer, method number included.
-
-        Raises:
-            Refused: the server closed the channel instead.
-            Broken: the connection is lost, or no answer came before the deadline (monotonic seconds).
-        """
-        self.check()
-        self.cast(number, arguments)
-        return self.answers(1, deadline)[0][1]
-
-    def answers(self, count: int, deadline: float) -> list[tuple[int, bytes]]:
-        """Wait for the answers to ``count`` methods that were cast, and return their numbers and arguments.
-
-        Raises:
-            Refused, Broken: as for :meth:`call`.
-        """
-        wire = self.wire
-        replies = self.replies
-        wire.flush(deadline)
-        while len(replies) < count:
-            if self.closed is not None:
-                wire.flush(deadline)
-                raise self.closed
-            wire.pump_until(deadline)
-        return [replies.popleft() for _ in range(count)]
-
-    def close(self, deadline: float) -> None:
-        """Close the channel; the server gives back what was not acknowledged on it."""
-        if self.closed is None and self.wire.fault is None:
-            self.replies.clear()
-            self.cast(frames.CHANNEL_CLOSE, b"\x00\xc8\x00\x00\x00\x00\x00")
-            with suppress(Refused):
-                while self.answers(1, deadline)[0][0] != frames.CHANNEL_CLOSE_OK:
-                    pass
-        self.wire.forget(self)
 
 
 class Wire:
@@ -196,9 +67,11 @@ class Wire:
         self._sock = sock
         self._tls = isinstance(sock, ssl.SSLSocket)
         self._rest = rest
-        self._out: list[bytes] = []
+        self._out: list[frames.Piece] = []
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
+        self._look = select.poll()
+        self._look.register(sock, select.POLLIN | _HUNG_UP)
         self._watched: int | None = None
         self._channels: dict[int, Channel] = {}
         self._numbers = 0
@@ -232,6 +105,10 @@ class Wire:
             del self._channels[channel.number]
             self._free.append(channel.number)
 
+    def fileno(self) -> int:
+        """Return the socket's descriptor, -1 once it is closed; what was read already does not show there."""
+        return self._sock.fileno()
+
     def watch(self, descriptor: int) -> None:
         """Let :meth:`pump` return when this file descriptor becomes readable, too."""
         self._poll.register(descriptor, select.POLLIN)
@@ -243,7 +120,7 @@ class Wire:
         """Keep bytes for the next :meth:`flush`."""
         self._out.append(data)
 
-    def queue_all(self, pieces: Iterable[bytes]) -> None:
+    def queue_all(self, pieces: Iterable[frames.Piece]) -> None:
         """Keep bytes for the next :meth:`flush`."""
         self._out += pieces
 
@@ -307,11 +184,12 @@ class Wire:
         return False
 
     def pump_until(self, deadline: float) -> None:
-        """Read something before a deadline, or give the connection up.
+        """Read something before a deadline, or give the connection up; a server that is still sending may go on.
 
         Raises:
             Broken: the connection is lost, or nothing came.
         """
+        deadline = max(deadline, self.heard_at + _PAUSE)
         left = deadline - monotonic()
         # What wakes a waiting receiver has no meaning here.
         if self._watched is not None:
@@ -409,16 +287,16 @@ class Wire:
         if self.fault is not None:
             return False
         try:
-            while self.pump(0):
-                pass
+            if self._tls and self._sock.pending():  # type: ignore[attr-defined]  # it is a TLS socket
+                self._read()
+            while events := self._look.poll(0):
+                if events[0][1] & select.POLLIN:
+                    self._read()
+                else:
+                    self.fail("the server closed the connection")
+                    return False
         except Broken:
             return False
-        if _HUNG_UP:
-            ended = select.poll()
-            ended.register(self._sock, _HUNG_UP)
-            if ended.poll(0):
-                self.fail("the server closed the connection")
-                return False
         return True
 
     def _drop(self) -> None:
@@ -447,20 +325,3 @@ class Wire:
 
 class _Goodbye(Channel):
     """Stands in for channel 0 while the answer to the end of the connection is awaited."""
-
-
-def together(channels: Sequence[Channel], deadline: float) -> None:
-    """Make sure that the server has carried out what was sent on these channels of one wire: one round trip.
-
-    Raises:
-        Refused, Broken: it has not.
-    """
-    for channel in channels:
-        channel.check()
-        channel.cast(frames.BASIC_QOS, b"\x00\x00\x00\x00\x00\x01\x00")
-    for channel in channels:
-        channel.answers(1, deadline)
-
-
-def _two(payload: bytes, at: int) -> tuple[int, int]:
-    return int.from_bytes(payload[at : at + 2], "big"), int.from_bytes(payload[at + 2 : at + 4], "big")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -24,6 +25,7 @@ from tq_sqlalchemy.models import result_tables
 from tq_sqlalchemy.options import TransportOptions
 from tq_sqlalchemy.plugin import BACKEND_CAPABILITIES
 from tq_sqlalchemy.results import ResultCodec, naive_utc
+from tq_sqlalchemy.sharing import UNPICKLED, shared_with
 from tq_sqlalchemy.watching import CHUNK, Watchers
 
 #: Rows deleted at a time, so that other writers get their turn in between.
@@ -47,6 +49,11 @@ class DatabaseBackend(Backend):
         self._serializer = serializer
         self._accept = accept
         self._expires = _seconds(settings.get("result_expires"))
+        peer = shared_with(settings)
+        self._pickled = peer is not None and peer != UNPICKLED
+        if peer is not None:
+            # Celery's workers count no parts: its `celery.chord_unlock` looks whether they have ended.
+            self.capabilities = replace(BACKEND_CAPABILITIES, chords=False)
         names, schemas = (dict(settings.get(name) or {}) for name in ("database_table_names", "database_table_schemas"))
         self._task, self._group = result_tables(
             names, schemas, extended=bool(settings.get("result_extended")), sequences=dialect.sequences
@@ -63,7 +70,7 @@ class DatabaseBackend(Backend):
         self._watchers = Watchers(self._database, dialect.messages.version, self._doorbell, self._fetch_ready)
         self._chords = Chords(self._database, dialect, serializer)
         self._coordination = DatabaseCoordination(self._database)
-        self._codec = ResultCodec(serializer, accept, ())
+        self._codec = ResultCodec(serializer, accept, (), pickled=self._pickled)
         self._statements = dialect.results(self._task, self._codec.columns, numbered=True)
         group = self._group
         called: sa.BindParameter[str] = sa.bindparam("called")
@@ -104,7 +111,7 @@ class DatabaseBackend(Backend):
             column["name"]: column
             for column in sa.inspect(connection).get_columns(self._task.name, schema=self._task.schema)
         }
-        self._codec = ResultCodec(self._serializer, self._accept, found)
+        self._codec = ResultCodec(self._serializer, self._accept, found, pickled=self._pickled)
         numbered = bool(found["id"].get("default") or found["id"].get("identity"))
         self._statements = self._dialect.results(self._task, self._codec.columns, numbered=numbered)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Collection, Sequence
 from datetime import datetime, timezone
+from io import BytesIO
 from typing import Any
 
 from tq_core.contracts.backend import ResultRecord
@@ -17,6 +18,8 @@ ALWAYS = ("task_id", "status", "result", "date_done", "traceback")
 LATER = ("children", "name", "args", "kwargs", "worker", "retries", "queue", "stamps")
 
 PICKLE = "application/x-python-serialize"
+#: Read by every Python that Celery 5 runs on.
+PICKLE_PROTOCOL = 4
 _PLAIN = ("name", "worker", "retries", "queue")
 _ENCODED = ("args", "kwargs")
 _NAMED = frozenset((*_PLAIN, *_ENCODED, "stamped_headers"))
@@ -27,6 +30,24 @@ def naive_utc(moment: datetime) -> str:
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
+class NotPlain(Exception):
+    """A pickle names a class or a function."""
+
+
+class PlainUnpickler(pickle.Unpickler):
+    """Reads pickles of plain values: numbers, texts, bytes, and lists, maps and the like of them.
+
+    A pickle is dangerous by the functions it names. One that names any is refused, so that whoever wrote it can make
+    nothing run here.
+    """
+
+    def find_class(self, module_name: str, global_name: str) -> Any:
+        raise NotPlain(f"{module_name}.{global_name}")
+
+    def persistent_load(self, pid: Any) -> Any:
+        raise NotPlain("a reference to something outside")
+
+
 class ResultCodec:
     """Turns records into rows with the columns a table really has.
 
@@ -34,11 +55,17 @@ class ResultCodec:
         serializer: writes results; reads all but pickles.
         accept: content types that may be read.
         columns: the table's columns.
+        pickled: results are pickled, as Celery up to 5.6 does and expects it; pickles of plain values are read
+            whatever is accepted.
     """
 
-    def __init__(self, serializer: Serializer, accept: Collection[str], columns: Collection[str]) -> None:
+    def __init__(
+        self, serializer: Serializer, accept: Collection[str], columns: Collection[str], *, pickled: bool = False
+    ) -> None:
         self._serializer = serializer
         self._accept = accept
+        self._pickled = pickled
+        self._dumps = self._pickle if pickled else serializer.dumps
         self.columns = (*ALWAYS, *(name for name in LATER if name in columns))
         self._later = self.columns[len(ALWAYS) :]
 
@@ -60,10 +87,14 @@ class ResultCodec:
         else:
             moment = datetime.fromisoformat(done.replace("Z", "+00:00"))
             done = naive_utc(moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc))
-        row = (record.task_id, record.state, self._serializer.dumps(record.result), done, record.traceback)
+        row = (record.task_id, record.state, self._dumps(record.result), done, record.traceback)
         if not self._later:
             return row
         return row + tuple([self._later_of(name, record) for name in self._later])
+
+    def _pickle(self, value: Any) -> bytes:
+        # The serializer says what a result may be and what comes back; the pickle is how it travels.
+        return pickle.dumps(self._serializer.loads(self._serializer.dumps(value)), PICKLE_PROTOCOL)
 
     def _later_of(self, name: str, record: ResultRecord) -> Any:
         extended = record.extended
@@ -113,12 +144,21 @@ class ResultCodec:
         encoded = data.encode() if isinstance(data, str) else bytes(data)
         if encoded[:1] != b"\x80" or len(encoded) == 1:
             return self._serializer.loads(encoded)
-        if PICKLE not in self._accept:
-            raise ContentDisallowed(
-                f"The result of {task_id} is a pickle; add 'pickle' to result_accept_content if you trust "
-                "whoever writes to this database"
-            )
+        accepted = PICKLE in self._accept
         try:
-            return pickle.loads(encoded)
+            if self._pickled and not accepted:
+                return PlainUnpickler(BytesIO(encoded)).load()
+            if accepted:
+                return pickle.loads(encoded)
+        except NotPlain as error:
+            raise ContentDisallowed(
+                f"The result of {task_id} is a pickle that names {error}; add 'pickle' to result_accept_content if you "
+                "trust whoever writes to this database"
+            ) from None
         except Exception as error:  # unpickling may raise anything
             raise DecodeError(f"The result of {task_id} cannot be unpickled: {error!r}") from error
+        raise ContentDisallowed(
+            f"The result of {task_id} is a pickle. Where Celery up to 5.6 writes results, set shared_with in "
+            "result_backend_transport_options, which reads plain values; or add 'pickle' to result_accept_content if "
+            "you trust whoever writes to this database"
+        )

@@ -8,6 +8,7 @@ from tq_core.testing.conformance.backend.keeping import KeepingChecks
 from tq_core.testing.conformance.backend.network import NetworkChecks
 from tq_core.testing.conformance.backend.processes import ProcessChecks
 from tq_core.testing.conformance.backend.records import RecordChecks
+from tq_core.testing.conformance.backend.replies import ReplyChecks
 from tq_core.testing.conformance.backend.subscriptions import SubscriptionChecks
 from tq_core.testing.conformance.backend.surroundings import SurroundingsChecks
 from tq_core.testing.conformance.backend.watching import WatchChecks
@@ -20,6 +21,7 @@ class BackendConformance(
     NetworkChecks,
     ProcessChecks,
     SurroundingsChecks,
+    ReplyChecks,
     ChordChecks,
     KeepingChecks,
     SubscriptionChecks,

@@ -43,7 +43,11 @@ class NetworkChecks(BackendGround):
         proxy.resume()
         backend.close()
 
-    @promise("network.cut", "a connection that is cut: storing again is safe, and everything stored is there")
+    @promise(
+        "network.cut",
+        "a connection that is cut: storing again is safe, and everything stored is there",
+        needs="shared",
+    )
     def test_cut_connections_lose_nothing(self, backend: Backend, far: Backend, proxy: Proxy) -> None:
         records = [self.record(f"r{n}", result=n) for n in range(40)]
 
@@ -58,7 +62,9 @@ class NetworkChecks(BackendGround):
         assert {name: record.result for name, record in got.items()} == {r.task_id: r.result for r in records}
 
     @promise(
-        "network.cut-watch", "a connection cut under a watch: it goes on or ends with an error, and a new one works"
+        "network.cut-watch",
+        "a connection cut under a watch: it goes on or ends with an error, and a new one works",
+        needs="shared",
     )
     def test_a_cut_under_a_watch(self, backend: Backend, far: Backend, proxy: Proxy) -> None:
         (late,) = self.names("late")
