@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.celery_environments import prepare
 from tests.services import SERVICES
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Have real Celery installed before the tests that use it, whose time limit is not made for an installation."""
+    if not session.config.option.collectonly and any(item.get_closest_marker("real_celery") for item in session.items):
+        prepare()
 
 
 def pytest_configure(config: pytest.Config) -> None:

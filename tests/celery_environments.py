@@ -1,4 +1,8 @@
-"""Real Celery, each version in a virtual environment of its own, made once and kept in the user's cache directory."""
+"""Real Celery, each version in a virtual environment of its own, made once and kept in the user's cache directory.
+
+Tests that use one carry the marker ``real_celery``: ``conftest.py`` has the environments made before the first of them
+starts, so that an installation never counts as a test's own time.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -26,7 +31,6 @@ _FURTHER = {"5.7": ["backports.zstd"]}
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tq" / "peers"
 
 
-@cache
 def celery_python(version: str) -> Path:
     """Return the interpreter that has a version of Celery; its environment is made when it is missing.
 
@@ -35,8 +39,32 @@ def celery_python(version: str) -> Path:
     Args:
         version: one of :data:`VERSIONS`.
     """
+    try:
+        return _made(version)
+    except _NotMadeError as error:
+        reason = f"no environment with Celery {version} can be made: {error}"
+    if os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def prepare() -> None:
+    """Make every environment that is missing; one that cannot be made is left to the tests that ask for it."""
+    for version in VERSIONS:
+        with suppress(_NotMadeError):
+            _made(version)
+
+
+class _NotMadeError(Exception):
+    """An environment cannot be made."""
+
+
+@cache
+def _made(version: str) -> Path:
     wanted = [f"celery[{_EXTRAS}]=={version}.*", *_FURTHER.get(version, ())]
-    recipe = hashlib.sha256(f"{sys.version_info[:2]} {sys.executable} {wanted}".encode()).hexdigest()[:8]
+    # The interpreter below the virtual environments: checkouts side by side share what it makes.
+    base = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+    recipe = hashlib.sha256(f"{base} {wanted}".encode()).hexdigest()[:8]
     home = _CACHE / f"celery-{version}-{recipe}"
     interpreter, finished = home / "bin" / "python", home / ".finished"
     _CACHE.mkdir(parents=True, exist_ok=True)
@@ -44,17 +72,13 @@ def celery_python(version: str) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)  # other runs may be making it right now
         if not finished.exists():
             shutil.rmtree(home, ignore_errors=True)
-            _run([sys.executable, "-m", "venv", str(home)], version)
-            _run([str(interpreter), "-m", "pip", "install", "-q", "--disable-pip-version-check", *wanted], version)
+            _run(str(base if base.exists() else sys.executable), "-m", "venv", str(home))
+            _run(str(interpreter), "-m", "pip", "install", "-q", "--disable-pip-version-check", *wanted)
             finished.touch()
     return interpreter
 
 
-def _run(command: list[str], version: str) -> None:
+def _run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode == 0:
-        return
-    reason = f"no environment with Celery {version} can be made: {(done.stderr or done.stdout).strip()[-500:]}"
-    if os.environ.get("CI"):
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+    if done.returncode:
+        raise _NotMadeError((done.stderr or done.stdout).strip()[-500:])

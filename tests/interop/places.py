@@ -49,12 +49,14 @@ class Site:
         open: makes the place for the time of a ``with`` block.
         encodings: the ones in which everything is sent there.
         without: features that Celery does not have there.
+        fleet: the sides that can work there all at once.
     """
 
     shown: str
     open: Callable[[Servers], AbstractContextManager[Place]]
     encodings: tuple[str, ...] = ENCODINGS
     without: tuple[str, ...] = ()
+    fleet: tuple[str, ...] = SIDES
 
 
 @contextmanager
@@ -115,7 +117,11 @@ PLACES: dict[str, Site] = {
         "messages in a virtual host of RabbitMQ, in classic queues with priorities; results in Redis", rabbitmq
     ),
     "rabbitmq-database": Site(
-        "the same with results in a database, in Celery's tables", rabbitmq_database, ("json", "pickle")
+        "the same with results in a database, in Celery's tables",
+        rabbitmq_database,
+        ("json", "pickle"),
+        # Celery 5.5 cannot read a result that 5.7 has written: it looks for a pickle and finds JSON.
+        fleet=("tq", "celery-5.5"),
     ),
     "rabbitmq-rpc": Site(
         "the same with results sent to the client that asked (`rpc://`), where neither side has chords",

@@ -15,7 +15,7 @@ from tests.interop.sides import Driver, WorkerNode
 from tests.private_servers import private_redis
 from tq_core.testing.conformance.patience import until
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.real_celery, pytest.mark.timeout(600)]
 
 #: Seconds after which Celery's workers, and ours beside them, hand out again what was taken and not acknowledged.
 VISIBLE = 2.0

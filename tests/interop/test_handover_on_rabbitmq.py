@@ -16,7 +16,7 @@ from tests.interop.servers import Servers
 from tests.interop.sides import Driver, WorkerNode
 from tq_core.testing.conformance.patience import until
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.real_celery, pytest.mark.timeout(600)]
 
 THEIRS = [side for side in SIDES if side != "tq"]
 

@@ -9,7 +9,7 @@ from tests.interop.matrix import PAIRS, outcome, tried
 from tests.interop.places import PLACES
 
 # The first test may have to make the environments of Celery.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.real_celery, pytest.mark.timeout(600)]
 
 CELLS = [
     (word, producer, worker, feature, encoding)

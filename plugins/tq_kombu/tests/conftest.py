@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import celery_environments
 from tq_core.testing.conformance.patience import until
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tq" / "peers"
@@ -92,4 +93,4 @@ def mongodb_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 @pytest.fixture(scope="session")
 def celery_python() -> Path:
     """An interpreter that has Celery."""
-    return environment("celery-5.7-kombu", "celery==5.7.*") / "python"
+    return celery_environments.celery_python("5.7")

@@ -138,6 +138,7 @@ def test_what_cannot_be_run_is_kept_in_the_queue_of_the_dead(start_worker: Any, 
     assert letters[1]["headers"]["task"] == "nobody.knows"
 
 
+@pytest.mark.real_celery
 @pytest.mark.parametrize("compression", ["", "zlib"])
 @pytest.mark.parametrize("queue", ["celery", "with.dots"])
 def test_celerys_client_has_its_tasks_run_here(
@@ -152,6 +153,7 @@ def test_celerys_client_has_its_tasks_run_here(
     assert celery(celery_python, "-c", code, cwd=tmp_path, env=env) == "[5, 30, 2]\n"
 
 
+@pytest.mark.real_celery
 @pytest.mark.parametrize("compression", ["", "zlib"])
 def test_celerys_worker_runs_tasks_sent_from_here(
     project: Any, env: dict[str, str], celery_python: Path, tmp_path: Path, compression: str

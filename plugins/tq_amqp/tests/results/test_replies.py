@@ -41,6 +41,7 @@ print(json.dumps([
 OUTCOME = [5, [n + n for n in range(10)], ["ValueError", ["bad", 7]], 2, 112, 300_000, 5, "FAILURE"]
 
 
+@pytest.mark.real_celery
 @pytest.mark.parametrize(
     ("client", "worker"),
     [("tq", "tq"), ("5.7", "tq"), ("5.5", "tq"), ("tq", "5.7"), ("tq", "5.5")],

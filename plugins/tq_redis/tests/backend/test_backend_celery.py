@@ -15,6 +15,8 @@ from tq_core.contracts.backend import Backend, ChordPart, ResultRecord
 from tq_core.states import FAILURE, SUCCESS
 from tq_core.testing.conformance.patience import Thread
 
+pytestmark = pytest.mark.real_celery
+
 Peer = Callable[..., Any]
 
 
