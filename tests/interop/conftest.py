@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +80,23 @@ def servers() -> Iterator[Servers]:
         yield servers
 
 
-@pytest.fixture(scope="session", params=list(PLACES))
-def stage(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Stage]:
+@pytest.fixture(scope="session")
+def stages(servers: Servers) -> Iterator[Callable[[str], Stage]]:
+    """Gives the stage of a place by its word; once set up, each stays until the end of the run."""
+    with ExitStack() as closing_all:
+
+        @cache
+        def at(word: str) -> Stage:
+            place = closing_all.enter_context(PLACES[word].open(servers))
+            return closing_all.enter_context(closing(Stage(word, place)))
+
+        yield at
+
+
+@pytest.fixture(params=list(PLACES))
+def stage(request: pytest.FixtureRequest, stages: Callable[[str], Stage]) -> Stage:
     """Each place with everything on it."""
-    with PLACES[request.param].open(servers) as place:
-        stage = Stage(request.param, place)
-        yield stage
-        stage.close()
+    return stages(request.param)
 
 
 @pytest.fixture
