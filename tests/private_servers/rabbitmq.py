@@ -110,7 +110,9 @@ def rabbitmqctl(*words: str) -> str:
         RuntimeError: it failed.
     """
     command = [find_program("rabbitmqctl", PrivateRabbitMQ.package), "--quiet", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # Erlang looks for a file of the user's below these, and complains on its output where it may not read them.
+    kept = {name: value for name, value in os.environ.items() if name != "HOME" and not name.startswith("XDG_")}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/", env=kept)
     if done.returncode:
         raise RuntimeError(f"rabbitmqctl {' '.join(words[:1])} failed: {done.stderr.strip()[-300:]}")
     return done.stdout

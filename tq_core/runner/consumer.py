@@ -1,8 +1,7 @@
 """Station 5 and the runner's heartbeat: the transport thread.
 
-It alone touches the broker connection. In turn it settles what ended, keeps the lease alive, hands back what waits
-too long,
-and receives what there is room for. It sleeps in ``receive`` while there is room and on an event while there is
+It alone touches the broker connection. In turn it settles what ended, keeps the lease alive, hands back what waits too
+long, and receives what there is room for. It sleeps in ``receive`` while there is room and on an event while there is
 none; a job that ends wakes it only when there is something to gain, so that results of short tasks leave in batches.
 """
 
@@ -12,6 +11,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -206,6 +206,10 @@ class TransportThread(threading.Thread):
         self._emptied = 0 < len(deliveries) < room
         if not deliveries:
             return
+        if self._ended and any(delivery.redelivered for delivery in deliveries):
+            # What ended while the connection was lost may be among them; its result says that it must not run again.
+            with suppress(BrokerError, BackendError):  # what cannot be written now is kept for the next turn
+                self._settle_ended()
         admission = self._intake.admit(deliveries)
         jobs = admission.jobs
         if jobs:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
+from tq_amqp.channel import together
 from tq_amqp.connection import Link, Parcel
 from tq_amqp.dead_letters import Cemetery
 from tq_amqp.envelope import BEGUN, COUNT, DUE, HOLDER, SERIAL, rewrite
@@ -75,12 +76,13 @@ class Holding:
             ids.append(one.identity)
         if parcels:
             self._outgoing.send(parcels, ids)
-        self.ack([taken for _, taken in endings])
+        # With a copy or a follow-up elsewhere, an acknowledgement that is lost would leave a task there twice.
+        self.ack([taken for _, taken in endings], awaited=bool(parcels))
 
     def move(self, moves: Sequence[Move]) -> None:
         """Put messages elsewhere; raises like :meth:`end`."""
         self._outgoing.send([self._copy(move) for move in moves], [move.taken.identity for move in moves])
-        self.ack([move.taken for move in moves])
+        self.ack([move.taken for move in moves], awaited=True)
 
     def _copy(self, move: Move) -> Parcel:
         one = move.taken
@@ -97,8 +99,13 @@ class Holding:
             key = self._outgoing.delays.route(one.queue, move.due) or key
         return "", key, rewrite(one.read.properties, own), message.body
 
-    def ack(self, done: Iterable[Taken]) -> None:
-        """Acknowledge. The broker's word is not awaited: whatever is asked of it next comes after this.
+    def ack(self, done: Iterable[Taken], *, awaited: bool = False) -> None:
+        """Acknowledge.
+
+        Args:
+            done: what has ended.
+            awaited: return once the broker has carried it out, a round trip later. Without it, whatever is asked of
+                the broker next comes after this, but a process that is killed now may take the word with it.
 
         Raises:
             Refused, Broken: the broker cannot hear it.
@@ -110,5 +117,9 @@ class Holding:
             lane.channel.check()
             lane.ack(numbers)
         deadline = monotonic() + self._link.options.answer_timeout
-        for lane, _ in by_lane.values():
-            lane.channel.wire.flush(deadline)
+        channels = [lane.channel for lane, _ in by_lane.values()]
+        if awaited:
+            together(channels, deadline)
+            return
+        for channel in channels:
+            channel.wire.flush(deadline)
