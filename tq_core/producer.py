@@ -9,10 +9,11 @@ from contextvars import ContextVar
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from tq_core import clock, current, signals
+from tq_core import clock, current, plain_call, signals
 from tq_core.errors import BackendUnavailable, BrokerUnavailable, ImproperlyConfigured, PublishError, TQError
 from tq_core.ids import new_id
 from tq_core.message import Message
+from tq_core.plain_call import PlainCall
 from tq_core.protocol import task_v2
 from tq_core.protocol.task import TaskCall
 from tq_core.retry import waits_of
@@ -41,10 +42,6 @@ _TASK_OPTIONS = (
     "compression",
     "delivery_mode",
 )
-#: Those of them that leave a call plain, and the call's own options that do: a member of a group has these.
-_PLAIN_OPTIONS = frozenset({"queue", "serializer"})
-_PLAIN_CALL = frozenset({"task_id", "group_id", "group_index", "root_id", "parent_id", "add_to_parent", "reply_to"})
-_SEQUENCES = frozenset({list, tuple})
 #: Options by which something waits for the call's end. A worker has to see such a call, also when it has expired.
 _FOLLOWING = ("chord", "chain", "link_error")
 
@@ -89,12 +86,20 @@ class Producer:
             PublishError: the broker did not take the message in time.
         """
         messages = self.encode(name, task, args, kwargs, task_id, options, enclosing_run())
+        self.send_encoded(messages, options)
+        return messages[0].id
+
+    def send_encoded(self, messages: list[Message], options: Mapping[str, Any]) -> None:
+        """Publish what :meth:`encode` or :meth:`encode_many` has made, or collect it.
+
+        Raises:
+            PublishError: the broker did not take every message in time.
+        """
         collecting = _collected.get()
         if collecting is not None:
             collecting += messages
         else:
             self.publish(messages, options)
-        return messages[0].id
 
     async def asend(
         self,
@@ -303,10 +308,10 @@ class Producer:
         app, conf = self._app, self._conf
         if task is not None:
             own = self._task_options(task)
-            if parent is None and options.keys() <= _PLAIN_CALL and own.keys() <= _PLAIN_OPTIONS:
-                messages = self._encode_plain(name, task, args, kwargs, task_id, own, options)
-                if messages is not None:
-                    return messages
+            if parent is None and plain_call.are_plain(args, kwargs) and plain_call.fits(app, task, own, options):
+                plain = self._plain_call(name, own)
+                reply_to = options.get("reply_to") or self.reply_to
+                return plain.encode(task_id or options.get("task_id") or new_id(), args, kwargs, reply_to, options)
             options = {**own, **options}
         if not app.router.is_constant:
             options = {**app.router.options_for(name, args, kwargs, options, task), **options}
@@ -371,41 +376,31 @@ class Producer:
             for destination in app.router.destinations(options)
         ]
 
-    def _encode_plain(
-        self,
-        name: str,
-        task: Task,
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
-        task_id: str | None,
-        own: Mapping[str, Any],
-        options: Mapping[str, Any],
-    ) -> list[Message] | None:
-        """Return what :meth:`encode` returns for a call of few options; None where more than these have a say."""
-        app, conf = self._app, self._conf
-        if (
-            self._first_protocol
-            or not app.router.is_constant
-            or signals.before_task_publish.receivers
-            or conf.task_compression
-            or type(args) not in _SEQUENCES
-            or type(kwargs) is not dict
-            or task.shadow_name(args, kwargs, {**own, **options} if options else own) is not None
-        ):
-            return None
-        task_id = task_id or options.get("task_id") or new_id()
-        headers, body = task_v2.build_plain(self._template(name), task_id, args, kwargs, options)
-        serializer = app.serializers.get(own.get("serializer") or conf.task_serializer)
-        data = serializer.dumps(body)
-        priority = self._native_priority(conf.task_default_priority)
-        return [
-            Message(
-                task_id, headers, data, serializer.content_type, serializer.content_encoding, destination.queue,
-                destination.exchange, destination.routing_key, priority, None, None,
-                options.get("reply_to") or self.reply_to, conf.task_default_delivery_mode,
-            )
-            for destination in app.router.destinations(own)
-        ]  # fmt: skip  # by position, in the order of the fields
+    def encode_many(self, task: Task, calls: Sequence[tuple[Any, Any]], options: Mapping[str, Any]) -> list[Message]:
+        """Return the messages of many calls of one task, which have their options in common.
+
+        Args:
+            task: what is called.
+            calls: positional and keyword arguments of each.
+            options: of all of them; no ids.
+
+        Raises:
+            EncodeError: the arguments of a call cannot be serialized.
+        """
+        parent = enclosing_run()
+        own = self._task_options(task)
+        messages: list[Message] = []
+        if parent is None and plain_call.fits(self._app, task, own, options):
+            encode, reply_to = self._plain_call(task.name, own).encode, options.get("reply_to") or self.reply_to
+            for args, kwargs in calls:
+                messages += encode(new_id(), args, kwargs, reply_to)
+        else:
+            for args, kwargs in calls:
+                messages += self.encode(task.name, task, args, kwargs, None, options, parent)
+        return messages
+
+    def _plain_call(self, name: str, own: Mapping[str, Any]) -> PlainCall:
+        return PlainCall(self._app, self._template(name), own, self._native_priority(self._conf.task_default_priority))
 
     def _template(self, name: str) -> dict[str, Any]:
         """Return a task's constant headers, which are made once."""

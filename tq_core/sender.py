@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,21 @@ class Sender:
         """Send a task by name, with the defaults of ``task`` where it is known here."""
         sent_id = self._app.producer.send(name, task, args or (), kwargs or {}, task_id, options)
         return self._handle_of_sent(sent_id, name, task, options)
+
+    def send_many(self, task: Task, calls: Iterable[Any], options: dict[str, Any]) -> list[AsyncResult]:
+        """Send many calls of a task of this application; see :meth:`Task.apply_many`."""
+        app = self._app
+        made = [_call_of(task, each) for each in calls]
+        if task.typing and app.strict_typing:
+            for args, kwargs in made:
+                task.check_arguments(args, kwargs)
+        if app.conf.task_always_eager:
+            return [self.send(task, args, kwargs, None, dict(options)) for args, kwargs in made]
+        messages = app.producer.encode_many(task, made, options)
+        app.producer.send_encoded(messages, options)
+        # Where an exchange copies a call to several queues, its messages follow one another.
+        ids = dict.fromkeys(message.id for message in messages)
+        return [self._handle_of_sent(sent_id, task.name, task, options) for sent_id in ids]
 
     async def asend(
         self,
@@ -137,3 +152,15 @@ class Sender:
         if parent is not None and options.get("add_to_parent", True):
             parent.add_child(result)
         return result
+
+
+def _call_of(task: Task, given: Any) -> tuple[Any, Any]:
+    """Return positional and keyword arguments of one of many calls."""
+    if isinstance(given, (tuple, list)):
+        return given, {}
+    if isinstance(given, Mapping):
+        return (), dict(given)
+    raise TypeError(
+        f"{task.name}.apply_many() takes a tuple of positional arguments or a dict of keyword arguments for each call, "
+        f"not {type(given).__name__}"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -180,6 +180,25 @@ class Task:
         return await self._bound_app().sender.asend(
             self, args, kwargs, task_id, _given(options, link=link, link_error=link_error, shadow=shadow)
         )
+
+    def apply_many(self, calls: Iterable[Any], **options: Any) -> list[AsyncResult]:
+        """Send many calls of this task at once: in a fraction of the time that as many :meth:`delay` take.
+
+        Either all calls can be encoded, or none is sent. Give it some thousands at a time.
+
+        Args:
+            calls: for each call, a tuple or list of positional arguments or a dict of keyword arguments.
+            **options: of every call; as for :meth:`apply_async`.
+
+        Returns:
+            the handle of each call, in their order.
+
+        Raises:
+            TypeError: the arguments of a call do not fit the function (``typing``).
+            EncodeError: the arguments of a call cannot be serialized.
+            PublishError: the broker did not take every message; ``unsent`` has the ids of those it did not.
+        """
+        return self._bound_app().sender.send_many(self, calls, options)
 
     def apply(
         self,

@@ -161,6 +161,36 @@ def test_arguments_that_cannot_be_serialized_are_refused_and_nothing_is_sent(app
     assert app.broker.depth("celery").ready == 0
 
 
+class TestManyCalls:
+    def test_have_their_options_in_common(self, app, add):
+        results = add.apply_many(((n, n) for n in range(3)), queue="bulk", countdown=60, headers={"team": "red"})
+        found = [delivery.message for delivery in app.broker.peek("bulk", 10)]
+        assert sorted(message.id for message in found) == sorted(result.id for result in results)
+        assert {message.headers["team"] for message in found} == {"red"}
+        assert all(message.due for message in found)
+
+    @pytest.mark.parametrize("bad", [(object(), 1), (1, 2, 3), {"z": 1}, "ab"], ids=repr)
+    def test_are_not_sent_at_all_when_one_is_wrong(self, app, add, bad):
+        with pytest.raises((EncodeError, TypeError)):
+            add.apply_many([(1, 2), bad])
+        assert app.broker.depth("celery").ready == 0
+
+    def test_of_none_send_nothing(self, app, add):
+        assert add.apply_many([]) == []
+        assert app.broker.depth("celery").ready == 0
+
+    def test_run_at_once_where_the_settings_say_so(self, app, add):
+        app.conf.task_always_eager = True
+        assert [result.get() for result in add.apply_many([(1, 2), (3, 4)])] == [3, 7]
+
+    def test_that_an_exchange_copies_have_one_result_each(self, app, add):
+        fanout = {"exchange": "all", "exchange_type": "fanout"}
+        app.conf.task_queues = {"left": fanout, "right": fanout}
+        first, second = add.apply_many([(1, 2), (3, 4)], exchange="all")
+        for queue in ("left", "right"):
+            assert {each.message.id for each in app.broker.peek(queue, 10)} == {first.id, second.id}
+
+
 @pytest.mark.row("S097")
 @pytest.mark.parametrize(("order", "expected"), [("low_first", [0, 5, 9]), ("high_first", [9, 5, 0])])
 def test_waiting_tasks_are_served_by_their_priority(app, order, expected):

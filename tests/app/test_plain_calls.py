@@ -49,6 +49,27 @@ def test_both_ways_send_the_same(app, call, options):
     assert [json.loads(message.body) for message in short] == [json.loads(message.body) for message in long]
 
 
+def test_many_calls_at_once_send_what_as_many_single_calls_do(app):
+    @app.task(name="proj.task", typing=False)
+    def task(*args, **kwargs):
+        pass
+
+    def level(messages):
+        return [
+            {**dict(message.headers), "id": "", "root_id": "", "body": json.loads(message.body), "to": message.queue}
+            for message in messages
+        ]
+
+    with app.producer.collecting() as singly:
+        task.delay(1, "two")
+        task.delay(x=[3])
+    singly = level(singly)
+    with app.producer.collecting() as together:
+        task.apply_many([(1, "two"), {"x": [3]}])
+    assert level(together) == singly
+    assert all(message.headers["id"] == message.headers["root_id"] == message.id for message in together)
+
+
 def test_another_name_for_monitors_is_kept(app):
     class Named(app.Task):
         def shadow_name(self, args, kwargs, options):

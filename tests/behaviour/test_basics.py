@@ -38,6 +38,11 @@ def test_a_result_is_known_by_its_id_alone_until_it_is_forgotten(project, site):
     assert site.app.AsyncResult("nobody-knows-this-id").state == states.PENDING
 
 
+def test_many_calls_are_sent_at_once(project):
+    results = project.basics.add.apply_many([(1, 2), [3, 4], {"x": 5, "y": 6}])
+    assert [result.get(timeout=PATIENCE) for result in results] == [3, 7, 11]
+
+
 @pytest.mark.row("S193")
 def test_how_long_results_are_kept_is_a_setting(site):
     assert site.app.conf.result_expires == timedelta(days=1)

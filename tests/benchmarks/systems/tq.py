@@ -53,9 +53,7 @@ class Driven(System):
     def bulk(self, count: int) -> list[Any]:
         handles: list[Any] = []
         for batch in batches(count):
-            with app.producer.collecting() as messages:
-                handles += [add.delay(i, i) for i in batch]
-            app.producer.publish(list(messages))
+            handles += add.apply_many([(i, i) for i in batch])
         return handles
 
     def groups(self, count: int) -> list[Any]:
@@ -109,10 +107,7 @@ class Driven(System):
     def postpone(self, count: int, seconds: float) -> None:
         eta = datetime.now(timezone.utc) + timedelta(seconds=seconds)
         for batch in batches(count):
-            with app.producer.collecting() as messages:
-                for i in batch:
-                    add.apply_async((i, i), eta=eta)
-            app.producer.publish(list(messages))
+            add.apply_many([(i, i) for i in batch], eta=eta)
 
     def lateness(self, count: int, seconds: float) -> list[float]:
         sent = []
