@@ -334,6 +334,18 @@ class Link:
             Doubt: they are not all confirmed.
             ValueError: a name is too long; nothing was sent.
         """
+        try:
+            return self._publish(parcels, deadline, before)
+        except Doubt as error:
+            if error.maybe or error.refusal is not None or monotonic() >= deadline:
+                raise
+        # The connection had died since it last worked, and nothing went out on it. The others may be no better.
+        with self._lock:
+            for channel in self._idle:
+                channel.wire.heard_at = 0.0
+        return self._publish(parcels, deadline, before)
+
+    def _publish(self, parcels: Sequence[Parcel], deadline: float, before: Sequence[tuple[int, bytes]]) -> Outcome:
         with self.borrow(deadline) as channel:
             wire = channel.wire
             if wire.blocked is not None:
