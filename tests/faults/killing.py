@@ -51,7 +51,8 @@ def runners_killed_late(case: Case) -> Verdict:
         _count(site, verdict, tasks)
         # Killing at random hits one task three times in a row now and then, which is what poison looks like.
         buried = _poisonous(site, results, hands_on=case.broker.hands_on)
-        verdict.lost -= len(buried)
+        # One that had come to its end the moment its runner was killed is not among the lost.
+        verdict.lost -= len(buried - site.count("end").keys())
         verdict.notes.append(f"{len(kills)} kills; {len(buried)} tasks killed three times, and buried")
         verdict.require(node.alive, "the node ended")
         verdict.require(states["SUCCESS"] == tasks - len(buried), f"states {dict(states)}, {len(buried)} buried")
