@@ -18,6 +18,7 @@ from tq_core.runner.execution import TaskExecution
 from tq_core.runner.intake import Intake
 from tq_core.runner.job import Job
 from tq_core.runner.limits import Limits
+from tq_core.runner.revocations import Revocations
 from tq_core.runner.settlement import Settler
 from tq_core.timeutil import now
 from tq_core.worker.options import node_name
@@ -74,7 +75,7 @@ class Drain:
             app.message_reader(),
             app.backend,
             max_deliveries=app.conf.task_max_deliveries,
-            revoked=set(),
+            revoked=Revocations(),
             listeners=app.plugins.observers("tq_task_received"),
         )
 
