@@ -21,17 +21,19 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-#: hash of the name (all zero: free), tokens, when they were counted, when the last message sent away comes back
-_ROW = struct.Struct("=16sddd")
+#: hash of the name (all zero: free), tokens, when they were counted, the last place in line that was given, and when
+#: the last message without a place comes back
+_ROW = struct.Struct("=16sdddd")
 _FREE = bytes(16)
 #: Rows, and the bytes of all of them.
 ROWS = 8192
 SIZE = ROWS * _ROW.size
 #: What was computed by multiplying and adding may miss by a hair.
 _HAIR = 1e-9
-#: Messages that are sent away come back one by one, as they may start, for this many seconds; those beyond follow at
-#: the second distance, so that none is away for hours when the limit is lifted, and few come in vain.
-_EXACT, _DISTANCE = 60.0, 0.02
+#: A message that may start within so many seconds gets a place in line and comes back just then. All others come back
+#: after that time to ask again, so that none is away for hours when the limit is lifted; one by one, at this distance,
+#: so that few of many come in vain.
+_AHEAD, _DISTANCE = 5.0, 0.02
 
 
 class Buckets:
@@ -62,11 +64,11 @@ class Buckets:
         """
         with self._locked():
             at, now = self._place(name), monotonic()
-            digest, tokens, since, back = _ROW.unpack_from(self._memory, at)
+            digest, tokens, since, place, back = _ROW.unpack_from(self._memory, at)
             tokens = min(burst, tokens + (now - since) * rate) if since else burst
             if tokens + _HAIR < 1.0:
                 return float((1.0 - tokens) / rate)
-            _ROW.pack_into(self._memory, at, digest, max(0.0, tokens - 1.0), now, back)
+            _ROW.pack_into(self._memory, at, digest, max(0.0, tokens - 1.0), now, place, back)
             return 0.0
 
     def send_away(self, name: str, interval: float, wait: float) -> float:
@@ -79,11 +81,14 @@ class Buckets:
         """
         with self._locked():
             at, now = self._place(name), monotonic()
-            digest, tokens, since, back = _ROW.unpack_from(self._memory, at)
-            distance = interval if back - now < _EXACT else min(interval, _DISTANCE)
-            back = max(back + distance, now + wait)
-            _ROW.pack_into(self._memory, at, digest, tokens, since, back)
-            return float(back - now)
+            digest, tokens, since, place, back = _ROW.unpack_from(self._memory, at)
+            until = max(place + interval, now + wait)
+            if until <= now + _AHEAD:
+                place = until
+            else:
+                until = back = max(back + min(interval, _DISTANCE), now + _AHEAD)
+            _ROW.pack_into(self._memory, at, digest, tokens, since, place, back)
+            return float(until - now)
 
     def _place(self, name: str) -> int:
         """Return where the row of a task is, and take a free one for a new task; called with the lock held."""

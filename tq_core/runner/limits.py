@@ -47,10 +47,12 @@ class Limits:
         self._order = itertools.count()
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._warned: set[str] = set()
         self.terminated: dict[int, tuple[Job, int]] = {}
 
     def watch(self, job: Job) -> None:
         """Watch over a job that starts now. Called by the thread that runs it."""
+        self._warn(job)
         with self._changed:
             self._live.add(id(job))
             if job.soft_time_limit is not None:
@@ -62,6 +64,20 @@ class Limits:
                 self._due = [entry for entry in self._due if id(entry[2]) in self._live]
                 heapq.heapify(self._due)
             self._wake()
+
+    def _warn(self, job: Job) -> None:
+        """Say, once for each task, that a call has a limit which this pool cannot keep; tasks' own are refused."""
+        can = self._pool.capabilities
+        soft = job.soft_time_limit is not None and not can.soft_limit
+        hard = job.time_limit is not None and not (can.hard_limit or can.isolated)
+        if (soft or hard) and job.task_name not in self._warned:
+            self._warned.add(job.task_name)
+            logger.warning(
+                "%s[%s] was called with a %stime limit, which this pool cannot keep; see docs/pools.md",
+                job.task_name,
+                job.task_id,
+                "soft " if soft else "",
+            )
 
     def terminate(self, job: Job, signum: int) -> None:
         """End a running job, whose outcome is then that it was revoked. Called by the mailbox's thread.
