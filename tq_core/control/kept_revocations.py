@@ -31,12 +31,16 @@ class KeptRevocations:
     Args:
         coordination: where they are kept.
         lifetime: seconds for which each is kept.
+
+    Attributes:
+        behind: nothing has been read yet, or the store did not answer.
     """
 
     def __init__(self, coordination: Coordination, lifetime: float) -> None:
         self._coordination = coordination
         self._lifetime = lifetime
         self._seen: bytes | None = None
+        self.behind = True
 
     @classmethod
     def of(cls, app: Celery) -> KeptRevocations | None:
@@ -63,23 +67,26 @@ class KeptRevocations:
         """Return all ids and stamps; none when the store does not answer, which is logged."""
         ids: list[str] = []
         stamps: list[Stamp] = []
+        self.behind = True
         try:
             self._seen = self._coordination.get(_NEWEST)
             for _, value in self._coordination.scan(_PREFIX):
                 kept = json.loads(value)
                 ids += kept.get("ids", ())
                 stamps += [Stamp(*stamp) for stamp in kept.get("stamps", ())]
+            self.behind = False
         except BackendError as error:
-            self._seen = None
             logger.warning("What is revoked could not be read: %s", error)
         except (ValueError, TypeError, AttributeError) as error:
+            self.behind = False
             logger.error("What is revoked cannot be read, something else has written to it: %r", error)
         return ids, stamps
 
     def has_news(self) -> bool:
         """Tell whether something has been revoked since the last :meth:`load`."""
         try:
-            return self._coordination.get(_NEWEST) not in (None, self._seen)
+            newest = self._coordination.get(_NEWEST)
+            return self.behind or newest not in (None, self._seen)
         except BackendError:
             return False
 

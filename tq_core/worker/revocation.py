@@ -72,10 +72,12 @@ class Revocation:
 
     def look(self) -> None:
         """Look into the store for news, now and then."""
-        if self._polls and self._kept is not None and monotonic() >= self._look_at:
-            self._look_at = monotonic() + _LOOK
-            if self._kept.has_news():
-                self._learn(*self._kept.load())
+        kept = self._kept
+        if kept is None or not (self._polls or kept.behind) or monotonic() < self._look_at:
+            return
+        self._look_at = monotonic() + _LOOK
+        if kept.has_news():
+            self._learn(*kept.load())
 
     def _learn(self, ids: Iterable[str], stamps: Iterable[Stamp]) -> None:
         known = set(self.revoked.stamps())
