@@ -11,7 +11,7 @@ from tq_core.errors import TimeLimitExceeded
 @pytest.mark.row("S082", "S083", "S137")
 def test_limits_of_calls_annotations_settings_and_remote_control_are_kept(start_worker, project, configure, pool):
     configure(
-        task_time_limit=1.0,
+        task_time_limit=0.5,
         task_annotations={
             "project.tidy": {"time_limit": 60},
             "project.tidy_by_annotation": {"soft_time_limit": 0.2, "time_limit": 60},
@@ -27,7 +27,7 @@ def test_limits_of_calls_annotations_settings_and_remote_control_are_kept(start_
     ]
     hard = [project.endless.apply_async(time_limit=0.3), project.endless.delay()]
     assert [result.get(timeout=30) for result in tidy] == ["cleaned up"] * 3
-    for result, limit in zip(hard, ("0.3", "1.0"), strict=True):
+    for result, limit in zip(hard, ("0.3", "0.5"), strict=True):
         with pytest.raises(TimeLimitExceeded, match=limit):
             result.get(timeout=30)
     assert project.add.delay(1, 1).get(timeout=30) == 2

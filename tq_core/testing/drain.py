@@ -60,7 +60,7 @@ class Drain:
     """Runs what waits in an application's queues.
 
     Messages are received, decoded, judged, run, recorded and settled as a worker does it, one after the other; retries,
-    callbacks, chains and chords follow. Time limits are not watched: a task that never ends does not end here.
+    callbacks, chains and chords follow. Limits of time and rate are not kept: a task that never ends does not end here.
 
     Args:
         app: the application. No other worker should be at its queues.

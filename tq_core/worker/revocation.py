@@ -75,9 +75,11 @@ class Revocation:
         kept = self._kept
         if kept is None or not (self._polls or kept.behind) or monotonic() < self._look_at:
             return
-        self._look_at = monotonic() + _LOOK
+        began = monotonic()
         if kept.has_news():
             self._learn(*kept.load())
+        # A store that is slow to answer, or does not, must not keep the supervisor from its runners.
+        self._look_at = monotonic() + max(_LOOK, 10 * (monotonic() - began))
 
     def _learn(self, ids: Iterable[str], stamps: Iterable[Stamp]) -> None:
         known = set(self.revoked.stamps())
