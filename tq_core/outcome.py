@@ -85,10 +85,12 @@ class Revoked:
     Attributes:
         reason: ``revoked``, ``expired`` or ``terminated``.
         runtime: seconds, 0 when it never started.
+        signum: of the signal with which it was terminated, else None.
     """
 
     reason: str
     runtime: float = 0.0
+    signum: int | None = None
     state = states.REVOKED
 
 

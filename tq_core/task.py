@@ -45,7 +45,8 @@ class Task:
         name: the name in messages; ``module.function`` unless given.
         max_retries: how often :meth:`retry` may be called, None for ever.
         default_retry_delay: seconds before a retry that does not say otherwise.
-        rate_limit: most starts per second, or ``"100/m"`` and the like; None for no limit.
+        rate_limit: most starts per second, or ``"100/m"`` and the like; None for no limit. rate_limit_scope: in each
+            ``worker``, or in the whole ``deployment``.
         time_limit, soft_time_limit: seconds; at the soft one ``SoftTimeLimitExceeded`` is raised inside the task, at
             the hard one it is stopped.
         ignore_result: keep no state. store_errors_even_if_ignored: except a failure's.
@@ -83,6 +84,7 @@ class Task:
     time_limit: Any = FromSetting("task_time_limit")
     soft_time_limit: Any = FromSetting("task_soft_time_limit")
     rate_limit: Any = FromSetting("task_default_rate_limit")
+    rate_limit_scope: Any = FromSetting("task_rate_limit_scope")
     ignore_result: Any = FromSetting("task_ignore_result")
     store_errors_even_if_ignored: Any = FromSetting("task_store_errors_even_if_ignored")
     acks_late: Any = FromSetting("task_acks_late")

@@ -62,10 +62,6 @@ def envelope(body: bytes, kind: str = "application/json", headers: Any = None) -
     return json.dumps({**fields, "properties": properties}).encode()
 
 
-def flagged(*ids: str) -> str:
-    return f"tasks {set(ids)} flagged as revoked"
-
-
 def test_a_reserved_task_that_is_revoked_does_not_run(client: Driver, start: Start, redis: Redis, fifo: str) -> None:
     start("ahead", worker_prefetch_multiplier=8, worker_reservation_patience=600)
     # Short tasks teach the runner to take messages ahead.
@@ -96,15 +92,6 @@ def test_a_revoked_task_that_waits_for_its_time_does_not_run_then(client: Driver
     task_id = client("send", "add", [1, 2], {"queue": "waiting", "countdown": 0.5})
     client("revoke_at", [task_id], "waiting@control")
     assert client("get", task_id) == REVOKED
-
-
-def test_stopping_a_running_task_is_refused_in_words(client: Driver, start: Start) -> None:
-    start("stop")
-    task_id = str(uuid.uuid4())
-    (answer,) = client("ask", "revoke", {"task_id": task_id, "terminate": True}, ["stop@control"])
-    assert answer == {
-        "stop@control": {"error": f"{flagged(task_id)}, but this worker cannot terminate tasks that run already"}
-    }
 
 
 @pytest.mark.parametrize(
@@ -183,4 +170,4 @@ def test_nothing_is_left_behind_by_a_call_for_answers(client: Driver, start: Sta
 
 def test_a_broker_that_cannot_carry_it_says_so(sqlite_url: str) -> None:
     with Celery(broker=sqlite_url, set_as_current=False) as app, pytest.raises(NotSupported, match="remote control"):
-        app.control.revoke("x")
+        app.control.revoke("x", reply=True)

@@ -8,9 +8,8 @@ from tq_core.runner import revocations
 from tq_core.runner.revocations import Revocations
 
 
-def test_the_latest_are_kept_when_they_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(revocations, "LIMIT", 3)
-    kept = Revocations(["a", "b", "c"])
+def test_the_latest_are_kept_when_they_are_too_many() -> None:
+    kept = Revocations(["a", "b", "c"], most=3)
     kept.update(["a", "d"])
     assert kept.ids() == ("c", "a", "d")
     assert "b" not in kept
@@ -20,9 +19,9 @@ def test_the_latest_are_kept_when_they_are_too_many(monkeypatch: pytest.MonkeyPa
 def test_ids_are_forgotten_after_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(revocations, "monotonic", lambda: now)
-    kept = Revocations(["a"])
+    kept = Revocations(["a"], lifetime=60)
     assert "a" in kept
-    now += revocations.KEPT + 1
+    now += 61
     assert "a" not in kept
     assert kept.ids() == ()
     kept.update(["b"])

@@ -53,7 +53,7 @@ _limits = _options(
 _files = _options(
     click.option("-f", "--logfile", metavar="FILE", help="Log there instead of to standard error."),
     click.option("--pidfile", metavar="FILE", help="Refuse to start while another process holds this file."),
-    click.option("-S", "--statedb", metavar="FILE", help="Keep what was revoked in this file; not yet."),
+    click.option("-S", "--statedb", metavar="FILE", help="Keep what was revoked in this file."),
     click.option("-D", "--detach", is_flag=True, help="Run in the background."),
     click.option("--uid", metavar="USER", help="Run as this user."),
     click.option("--gid", metavar="GROUP", help="Run as this group."),
@@ -97,7 +97,6 @@ def worker(invocation: Invocation, **given: Any) -> int:
 #: Options of Celery's worker whose features are still to come, with their parameters' names.
 _NOT_YET = {
     "-E": "task_events",
-    "-S": "statedb",
     "-B": "beat",
     "-s": "schedule_filename",
     "--scheduler": "scheduler",

@@ -21,6 +21,8 @@ CELERY_VARIABLES = {
     "CELERY_BROKER_READ_URL": "broker_read_url",
     "CELERY_BROKER_WRITE_URL": "broker_write_url",
     "CELERY_RESULT_BACKEND": "result_backend",
+    "CELERY_WORKER_REVOKE_EXPIRES": "worker_revoke_expires",
+    "CELERY_WORKER_REVOKES_MAX": "worker_revokes_max",
 }
 #: Names the file or module to read.
 CONFIG_VARIABLE = "CELERY_CONFIG_MODULE"

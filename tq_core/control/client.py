@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tq_core.control.clock import LamportClock
-from tq_core.errors import NotSupported, TQError
+from tq_core.control.kept_revocations import KeptRevocations
+from tq_core.errors import BackendUnavailable, NotSupported, TQError
 from tq_core.ids import new_id
 from tq_core.message import Message
 from tq_core.protocol.pidbox import ControlRequest, exchange_names, write_request
+from tq_core.runner.revocations import Stamp, stamps_of
 
 if TYPE_CHECKING:
     from tq_core.app import Celery
@@ -35,16 +37,20 @@ class Control:
         task_id: str | Iterable[str],
         destination: Iterable[str] | None = None,
         terminate: bool = False,
-        signal: str | None = None,
+        signal: str | int | None = None,
         **options: Any,
     ) -> list[dict[str, Any]] | None:
         """Tell nodes not to run tasks; one that has not started by then ends as REVOKED.
 
+        Unless only some nodes are meant, it is also kept in the result backend, where that offers coordination, for
+        nodes that are away; where the broker carries no remote control, nodes read it there within a second.
+
         Args:
             task_id: one id, or several.
             destination: names of the nodes to tell; None for all.
-            terminate: also stop those that run. Celery's workers do; tq's answer that they cannot yet.
-            signal: with which signal, ``SIGTERM`` by default.
+            terminate: also stop those that run.
+            signal: with which signal, ``SIGTERM`` by default: a task finds ``Terminated`` raised inside it, and has two
+                seconds to clean up. ``SIGKILL`` leaves no time; ``SIGUSR1`` raises ``SoftTimeLimitExceeded``.
             **options: ``reply``, ``timeout``, ``limit``, ``callback``, ``pattern`` and ``matcher`` of
                 :meth:`broadcast`.
 
@@ -52,20 +58,107 @@ class Control:
             the answers where ``reply`` is true, else None.
 
         Raises:
-            NotSupported: the broker does not carry remote control.
+            NotSupported: the broker does not carry remote control, and that is needed.
             BrokerUnavailable: it cannot be reached.
         """
-        ids = task_id if isinstance(task_id, str) else list(task_id)
-        arguments = {"task_id": ids, "terminate": terminate, "signal": signal or "SIGTERM"}
-        return self.broadcast("revoke", arguments, destination, **options)
+        ids = [task_id] if isinstance(task_id, str) else list(task_id)
+        arguments = {"task_id": ids if not isinstance(task_id, str) else task_id}
+        return self._revoke("revoke", arguments, (ids, []), destination, terminate, signal, options)
 
-    def revoke_by_stamped_headers(self, headers: Mapping[str, Any], *args: Any, **options: Any) -> None:
-        """Not built yet.
+    def terminate(
+        self,
+        task_id: str | Iterable[str],
+        destination: Iterable[str] | None = None,
+        signal: str | int | None = None,
+        **options: Any,
+    ) -> list[dict[str, Any]] | None:
+        """Revoke tasks, and stop those that run; arguments as for :meth:`revoke`."""
+        return self.revoke(task_id, destination, True, signal, **options)
+
+    def revoke_by_stamped_headers(
+        self,
+        headers: Mapping[str, Any],
+        destination: Iterable[str] | None = None,
+        terminate: bool = False,
+        signal: str | int | None = None,
+        **options: Any,
+    ) -> list[dict[str, Any]] | None:
+        """Tell nodes not to run tasks that carry stamps.
+
+        Args:
+            headers: a value, or a list of some, by the name of the stamped header; a task that has one is meant.
+            destination, terminate, signal, **options: as for :meth:`revoke`, likewise what is returned and raised.
 
         Raises:
-            NotSupported: always.
+            ValueError: a value is neither a text nor a number, nor a list of these.
         """
-        raise NotSupported("revoking by stamped headers is not built yet; revoke tasks by their ids")
+        stamps = stamps_of(headers)
+        arguments = {"headers": dict(headers)}
+        return self._revoke(
+            "revoke_by_stamped_headers", arguments, ([], stamps), destination, terminate, signal, options
+        )
+
+    def rate_limit(
+        self, task_name: str, rate_limit: str | float | None, destination: Iterable[str] | None = None, **options: Any
+    ) -> list[dict[str, Any]] | None:
+        """Give a task another rate limit on running nodes; until they end, their configuration has the old one.
+
+        Args:
+            task_name: the task.
+            rate_limit: starts a second, or a text such as ``"100/m"``; 0 or None takes the limit away.
+            destination: names of the nodes to tell; None for all.
+            **options: of :meth:`broadcast`.
+
+        Returns:
+            the answers where ``reply`` is true, else None.
+        """
+        arguments = {"task_name": task_name, "rate_limit": rate_limit}
+        return self.broadcast("rate_limit", arguments, destination, **options)
+
+    def time_limit(
+        self,
+        task_name: str,
+        soft: float | None = None,
+        hard: float | None = None,
+        destination: Iterable[str] | None = None,
+        **options: Any,
+    ) -> list[dict[str, Any]] | None:
+        """Give a task other time limits on running nodes; those of a call still come first.
+
+        Args:
+            task_name: the task.
+            soft, hard: seconds; None takes the limit away.
+            destination: names of the nodes to tell; None for all.
+            **options: of :meth:`broadcast`.
+
+        Returns:
+            the answers where ``reply`` is true, else None.
+        """
+        arguments = {"task_name": task_name, "hard": hard, "soft": soft}
+        return self.broadcast("time_limit", arguments, destination, **options)
+
+    def _revoke(
+        self,
+        method: str,
+        arguments: dict[str, Any],
+        revoked: tuple[list[str], list[Stamp]],
+        destination: Iterable[str] | None,
+        terminate: bool,
+        signal: str | int | None,
+        options: dict[str, Any],
+    ) -> list[dict[str, Any]] | None:
+        kept = None
+        if destination is None and not options.get("pattern"):
+            kept = KeptRevocations.of(self._app)
+        if kept is not None and not (self._app.broker.capabilities.control or terminate or options.get("reply")):
+            if not kept.keep(*revoked):
+                raise BackendUnavailable(f"{self._app.backend_address} does not answer; nothing has been revoked")
+            return None
+        arguments |= {"terminate": terminate, "signal": signal or "SIGTERM"}
+        answers = self.broadcast(method, arguments, destination, **options)
+        if kept is not None:
+            kept.keep(*revoked)
+        return answers
 
     def ping(
         self, destination: Iterable[str] | None = None, timeout: float = _TIMEOUT, **options: Any

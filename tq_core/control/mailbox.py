@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -33,13 +34,18 @@ class ControlMailbox:
         node: the node's name.
         commands: does what is asked.
         clock: the node's clock of messages.
+        on_return: called when it listens again after a time in which it heard nothing.
     """
 
-    def __init__(self, app: Celery, node: str, commands: Commands, clock: LamportClock) -> None:
+    def __init__(
+        self, app: Celery, node: str, commands: Commands, clock: LamportClock, on_return: Callable[[], None]
+    ) -> None:
         self._app = app
         self._node = node
         self._commands = commands
         self._clock = clock
+        self._on_return = on_return
+        self._deaf = False
         self._exchange = exchange_names(app.conf.control_exchange)[0]
         self._accept = app.serializers.accept(app.conf.accept_content)
         self._inbox: Inbox | None = None
@@ -51,6 +57,9 @@ class ControlMailbox:
         try:
             self._inbox = self._app.broker.inbox(self._exchange)
             self._pauses = delays(_FIRST, 2.0, _MOST)
+            if self._deaf:
+                self._deaf = False
+                self._on_return()
         except BrokerError as error:
             self._lose(error)
 
@@ -83,6 +92,7 @@ class ControlMailbox:
 
     def _lose(self, error: BrokerError) -> None:
         logger.warning("No remote control for now: %s", error)
+        self._deaf = True
         self.close()
         self._open_at = monotonic() + next(self._pauses)
 

@@ -30,7 +30,10 @@ class SoloPool(Pool):
     """
 
     name = "solo"
-    capabilities = PoolCapabilities(soft_limit=True, hard_limit=False, isolated=True, cancel=True)
+    #: Without this signal, which Windows lacks, nothing interrupts the main thread.
+    capabilities = PoolCapabilities(
+        soft_limit=hasattr(signal, "SIGUSR1"), hard_limit=False, isolated=True, cancel=hasattr(signal, "SIGUSR1")
+    )
 
     @classmethod
     def layout(cls, concurrency: int, processes: int | None) -> Layout:

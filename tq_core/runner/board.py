@@ -1,4 +1,4 @@
-"""The board: a small shared memory on which runners note what they are doing.
+"""The board: a small shared memory on which runners note what they are doing, and behind it the node's rate limits.
 
 One row for each slot of each runner. The runner writes a row when a task starts and when it ends, without a lock and
 without a message; the supervisor reads. So when a runner dies its supervisor knows which task it ran, and a task past
@@ -14,6 +14,9 @@ import struct
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from tq_core.runner import buckets
+from tq_core.runner.buckets import Buckets
 
 _IDLE, _BUSY = 0, 1
 _ID_BYTES = 160
@@ -44,36 +47,45 @@ class BusySlot:
     deadline: float | None
 
 
+def shown_id(task_id: str) -> str:
+    """Return an id as the board shows it."""
+    return _id_bytes(task_id).decode("utf-8", "replace")
+
+
+def _id_bytes(task_id: str) -> bytes:
+    return task_id.encode("utf-8", "replace")[:_ID_BYTES]
+
+
 class Board:
     """Shared memory for ``runners`` runners of ``slots`` slots, which only this user can open.
 
     The supervisor makes one and hands its path (or, when forking, the object itself) to the runners.
+
+    Attributes:
+        buckets: of the rate limits that hold in this node.
     """
 
     def __init__(self, runners: int, slots: int, path: str | None = None) -> None:
         self.runners = runners
         self.slots = slots
         self._runner_size = _COUNT.size + slots * _ROW
-        size = max(1, runners) * self._runner_size
-        self._handle: int | None = None
+        rows = max(1, runners) * self._runner_size
+        size = rows + buckets.SIZE
         self._file: Path | None = None
         if path is not None:
-            handle = os.open(path, os.O_RDWR)
-            self._memory = mmap.mmap(handle, size)
-            os.close(handle)
+            self._handle = os.open(path, os.O_RDWR)
         elif hasattr(os, "memfd_create"):
             # Memory without a file: nothing is left behind, however the supervisor ends.
             self._handle = os.memfd_create("tq-board")
             os.ftruncate(self._handle, size)
-            self._memory = mmap.mmap(self._handle, size)
             path = f"/proc/{os.getpid()}/fd/{self._handle}"
         else:
-            handle, path = tempfile.mkstemp(prefix="tq-board-")
-            os.ftruncate(handle, size)
-            self._memory = mmap.mmap(handle, size)
-            os.close(handle)
+            self._handle, path = tempfile.mkstemp(prefix="tq-board-")
+            os.ftruncate(self._handle, size)
             self._file = Path(path)
+        self._memory = mmap.mmap(self._handle, size)
         self.path = path
+        self.buckets = Buckets(self._memory, rows, self._handle)
 
     def row(self, runner: int) -> BoardRow:
         """Return the rows of one runner, for that runner to write."""
@@ -106,9 +118,9 @@ class Board:
     def close(self) -> None:
         """Give the memory back, and its file if it has one."""
         self._memory.close()
-        if self._handle is not None:
+        if self._handle >= 0:
             os.close(self._handle)
-            self._handle = None
+            self._handle = -1
         if self._file is not None:
             self._file.unlink(missing_ok=True)
 
@@ -138,7 +150,7 @@ class BoardRow:
             slot = self._free.pop()
         except IndexError:
             return -1  # more threads than rows, right after the pool grew: the task runs unwatched
-        id_bytes = task_id.encode("utf-8", "replace")[:_ID_BYTES]
+        id_bytes = _id_bytes(task_id)
         name_bytes = task_name.encode("utf-8", "replace")[:_NAME_BYTES]
         at = self._slots_at + slot * _ROW
         memory = self._memory

@@ -27,6 +27,7 @@ from tq_core.runner.intake import Intake
 from tq_core.runner.job import Job
 from tq_core.runner.reservations import Reservations
 from tq_core.runner.settlement import Settler
+from tq_core.runner.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +65,7 @@ class TransportThread(threading.Thread):
         settler: writes the outcomes.
         backend: told of STARTED states.
         reservations: how much may be held.
+        throttle: keeps rate limits.
         node: the worker's node name, for STARTED states.
         pid: of the runner's process, likewise.
         finished: called once, in this thread, when the loop has ended.
@@ -83,6 +85,7 @@ class TransportThread(threading.Thread):
         settler: Settler,
         backend: Backend,
         reservations: Reservations,
+        throttle: Throttle,
         *,
         node: str,
         pid: int,
@@ -98,6 +101,7 @@ class TransportThread(threading.Thread):
         self._settler = settler
         self._backend = backend
         self._reservations = reservations
+        self._throttle = throttle
         self._started_state = {"pid": pid, "hostname": node}
         self._finished = finished
         self._on_ended = on_ended
@@ -133,7 +137,7 @@ class TransportThread(threading.Thread):
         self.nudge()
 
     def reconsider(self) -> None:
-        """Give back what has not started, so that it is judged anew when it comes again."""
+        """Give back what has not started, so that it is judged anew when it comes again; rate limits may be others."""
         self._reconsidering = True
         self.nudge()
 
@@ -177,15 +181,19 @@ class TransportThread(threading.Thread):
         self._renew()
         self._settle_ended()
         if self._draining:
-            self._hand_back()
+            self._hand_back(self._throttle.withdraw())
             if not self._reservations.held and not self._ended and not self._settler.pending:
                 return True
             room = 0
         else:
-            if self._reconsidering or self._reservations.overdue_in() == 0.0:
+            if self._reconsidering:
                 self._reconsidering = False
+                self._hand_back(self._throttle.refresh())
+            elif self._reservations.overdue_in() == 0.0:
                 self._hand_back()
-            room = self._reservations.room()
+            if self._reservations.waiting:
+                self._start_waiting()
+            room = 0 if self._throttle.starved else self._reservations.room()
         self._announce_started()
         if room:
             self._receive(room)
@@ -211,13 +219,23 @@ class TransportThread(threading.Thread):
             with suppress(BrokerError, BackendError):  # what cannot be written now is kept for the next turn
                 self._settle_ended()
         admission = self._intake.admit(deliveries)
-        jobs = admission.jobs
-        if jobs:
-            self._unannounced += [job for job in jobs if not job.late or _tracks_start(job)]
-            self._reservations.submitted(len(jobs))
-            self._pool.submit(jobs)
+        if admission.jobs:
+            self._submit(admission.jobs)
         if admission.parked or admission.ended:
             self._settler.settle(admission.ended, admission.parked)
+
+    def _submit(self, jobs: Sequence[Job]) -> None:
+        self._unannounced += [job for job in jobs if not job.late or _tracks_start(job)]
+        self._reservations.submitted(len(jobs))
+        self._pool.submit(jobs)
+
+    def _start_waiting(self) -> None:
+        """Start the jobs whose rate limits let them."""
+        starting, parked, returned = self._throttle.turn()
+        if starting:
+            self._submit(starting)
+        if parked or returned:
+            self._settler.settle((), [*parked, *(Requeue(job.tag, uncounted=True) for job in reversed(returned))])
 
     def _sleep(self) -> None:
         self._waiting = True
@@ -231,6 +249,8 @@ class TransportThread(threading.Thread):
         longest = min(_LONGEST_SLEEP, max(0.0, self._renew_at - monotonic()))
         if self._unannounced or self._pool.queued():
             longest = min(longest, _TICK)
+        if self._reservations.waiting:
+            longest = min(longest, self._throttle.next_in())
         overdue = self._reservations.overdue_in()
         return longest if overdue is None else min(longest, overdue)
 
@@ -255,16 +275,17 @@ class TransportThread(threading.Thread):
         self._on_ended(count)
         self._settler.settle(batch)
 
-    def _hand_back(self) -> None:
-        """Give back the reservations that have not started."""
+    def _hand_back(self, others: Sequence[Job] = ()) -> None:
+        """Give back the reservations that have not started, and others."""
         jobs: Sequence[Job] = self._pool.withdraw()
-        if not jobs:
+        if not jobs and not others:
             return
-        self._reservations.handed_back(len(jobs))
+        if jobs:
+            self._reservations.handed_back(len(jobs))
         withdrawn = set(map(id, jobs))
         self._unannounced = [job for job in self._unannounced if id(job) not in withdrawn]
         # Last first, so that the front of the queue has them in their old order.
-        self._settler.settle((), [Requeue(job.tag, uncounted=True) for job in reversed(jobs)])
+        self._settler.settle((), [Requeue(job.tag, uncounted=True) for job in reversed([*jobs, *others])])
 
     def _announce_started(self) -> None:
         """Tell broker and backend of the jobs that run by now; those that have ended need it no more."""

@@ -1,10 +1,10 @@
-"""Station 6: what becomes of a delivery — run it, park it, or end it without a run."""
+"""Station 6: what becomes of a delivery — run it, keep it for its rate limit, park it, or end it without a run."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from tq_core import clock, signals, states
 from tq_core.contracts.broker import Park
@@ -13,12 +13,15 @@ from tq_core.message import Delivery
 from tq_core.outcome import Buried, Failed, Outcome, Revoked, Succeeded
 from tq_core.runner import narration
 from tq_core.runner.job import Job
+from tq_core.runner.throttle import KEPT
 from tq_core.tracing import TaskPlan
 
 if TYPE_CHECKING:
     from tq_core.contracts.backend import Backend, ResultRecord
     from tq_core.message import Message
     from tq_core.protocol.task import TaskMessage
+    from tq_core.runner.revocations import Revocations
+    from tq_core.runner.throttle import Line, Throttle
     from tq_core.task import Task
 
 logger = logging.getLogger(__name__)
@@ -54,7 +57,8 @@ class Intake:
         read: decodes a message within the configured limits, or raises a ``TQError``.
         backend: asked what became of a redelivered task.
         max_deliveries: deliveries after which a message is taken for poison, 0 for no limit.
-        revoked: ids of tasks that must not run.
+        revoked: what must not run.
+        throttle: keeps rate limits; None where there are none.
         listeners: told of each admitted delivery (``tq_task_received``).
     """
 
@@ -65,26 +69,36 @@ class Intake:
         backend: Backend,
         *,
         max_deliveries: int,
-        revoked: Container[str],
+        revoked: Revocations,
+        throttle: Throttle | None = None,
         listeners: Sequence[Callable[[Delivery], None]] = (),
     ) -> None:
         self._tasks = tasks
         self._read = read
         self._backend = backend
         self._max_deliveries = max_deliveries
-        self.revoked = revoked
+        self._revoked = revoked
+        self._throttle = throttle
+        self._lines: Mapping[str, Line] = throttle.lines if throttle is not None else {}
         self._listeners = tuple(listeners)
         self._plans: dict[str, TaskPlan] = {}
+        self._wary = False
 
     def admit(self, deliveries: Sequence[Delivery]) -> Admission:
         """Decide about a batch."""
         admission = Admission()
         earlier = self._earlier_records(deliveries)
+        self._wary = bool(self._revoked)  # most workers have never been told to revoke anything
         now = clock.now()
+        lines = self._lines
         for delivery in deliveries:
             job, verdict = self._judge(delivery, earlier, now)
-            if verdict is None:
-                admission.jobs.append(job)
+            if lines and verdict is None and job.task_name in lines:
+                assert self._throttle is not None
+                verdict = self._throttle.judge(lines[job.task_name], job, len(admission.jobs))
+            if verdict is None or verdict is KEPT:
+                if verdict is None:
+                    admission.jobs.append(job)
                 narration.received(job)
                 for listener in self._listeners:
                     listener(delivery)
@@ -105,11 +119,11 @@ class Intake:
         plan = self._plans.get(name)
         if plan is None:
             plan = self._plans[name] = TaskPlan(self._tasks[name])
+            if self._throttle is not None:
+                self._throttle.consider(plan.task)
         return plan
 
-    def _judge(
-        self, delivery: Delivery, earlier: Mapping[str, ResultRecord], now: float
-    ) -> tuple[Job, Outcome | Park | None]:
+    def _judge(self, delivery: Delivery, earlier: Mapping[str, ResultRecord], now: float) -> tuple[Job, Any]:
         if delivery.message is None:
             error = TQError(delivery.defect or "the message cannot be read")
             return Job(delivery, None, None), Buried(f"unreadable message: {error}", error)
@@ -135,7 +149,7 @@ class Intake:
             verdict = self._judge_again(job, earlier.get(message.id))
             if verdict is not None:
                 return job, verdict
-        if message.id in self.revoked:
+        if self._wary and self._revoked.forbid(message):
             return job, Revoked("revoked")
         if message.expires is not None and message.expires <= now:
             return job, Revoked("expired")

@@ -50,7 +50,8 @@ def ended(job: Job, outcome: Outcome) -> None:
             outcome.reason,
         )
     elif isinstance(outcome, Revoked):
-        outcome_logger.info("Discarding revoked task: %s[%s] (%s)", name, task_id, outcome.reason)
+        doing = "Terminated" if outcome.reason == "terminated" else "Discarding revoked"
+        outcome_logger.info("%s task: %s[%s] (%s)", doing, name, task_id, outcome.reason)
     else:
         # One line without the body: what a stranger put into the queue must not be able to forge log lines.
         logger.error(

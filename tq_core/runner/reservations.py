@@ -24,6 +24,9 @@ class Reservations:
         patience: seconds a reservation may wait behind a running task.
         bound: most messages held in all (an explicit ``worker_prefetch_multiplier`` times the slots), 0 for none.
         total: most messages ever run (``worker_max_tasks_per_child``), 0 for no limit.
+
+    Attributes:
+        waiting: messages in hand that wait for their rate limit; they are no reservations, but count for ``bound``.
     """
 
     __slots__ = (
@@ -37,12 +40,14 @@ class Reservations:
         "allowance",
         "patience",
         "slots",
+        "waiting",
     )
 
     def __init__(self, slots: int, patience: float, bound: int = 0, total: int = 0) -> None:
         self.slots = slots
         self.patience = patience
         self.allowance = 0
+        self.waiting = 0
         self._bound = bound
         self._total = total
         self._submitted = 0
@@ -63,11 +68,20 @@ class Reservations:
         if self._bound:
             most = min(most, max(self._bound, self.slots))
         # Refill when half has been worked off: larger batches, and the slots never run dry meanwhile.
-        free = most - self.held
+        free = most - self.held - (self.waiting if self._bound else 0)
         if self._total:
             # Never below 0: the allowance may have shrunk below what is held already.
             return max(0, min(free, self._total - self._submitted))
         return free if free * 2 >= most or self.held < self.slots else 0
+
+    def free_slots(self) -> int:
+        """Return how many jobs would start at once if they were given to the pool now; may be negative."""
+        free = self.slots - self.held
+        return min(free, self._total - self._submitted) if self._total else free
+
+    def may_keep(self) -> bool:
+        """Tell whether one more message may wait in hand for its rate limit."""
+        return self.held + self.waiting < max(self._bound, self.slots) if self._bound else self.waiting < _MOST
 
     def submitted(self, count: int) -> None:
         """Note that ``count`` jobs were given to the pool."""

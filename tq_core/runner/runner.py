@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
@@ -27,8 +28,9 @@ from tq_core.runner.limits import Limits
 from tq_core.runner.mailbox import Mailbox
 from tq_core.runner.memory import resident_kib
 from tq_core.runner.reservations import Reservations
-from tq_core.runner.revocations import Revocations
+from tq_core.runner.revocations import Revocations, Stamp, carries
 from tq_core.runner.settlement import Settler
+from tq_core.runner.throttle import Throttle
 
 if TYPE_CHECKING:
     from tq_core.app import Celery
@@ -53,6 +55,8 @@ class RunnerSpec:
         loglevel, logfile: of the worker, shown to tasks.
         board: path of the board's file, its number of runners and slots.
         revoked: ids of tasks that must not run.
+        stamps: tasks that carry one of these must not run.
+        changes: attributes of tasks that were changed since the worker started, by name of the task.
     """
 
     number: int
@@ -68,6 +72,8 @@ class RunnerSpec:
     logfile: str | None = None
     board: tuple[str, int, int] | None = None
     revoked: tuple[str, ...] = ()
+    stamps: tuple[Stamp, ...] = ()
+    changes: tuple[tuple[str, Mapping[str, Any]], ...] = ()
 
 
 class Runner:
@@ -99,18 +105,25 @@ class Runner:
             on_finished=app.plugins.observers("tq_task_finished"),
             intact=intact,
         )
-        self._revoked = Revocations(spec.revoked)
+        self._tasks = app.tasks
+        for name, values in spec.changes:
+            self._change_task(name, values)
+        self._revoked = Revocations(
+            spec.revoked, spec.stamps, lifetime=conf.worker_revoke_expires, most=conf.worker_revokes_max
+        )
+        reservations = Reservations(spec.slots, conf.worker_reservation_patience, spec.prefetch, total=spec.max_tasks)
+        throttle = Throttle(board.buckets, backend.coordination, reservations, conf.worker_reservation_patience)
         intake = Intake(
             app.tasks,
             app.message_reader(),
             backend,
             max_deliveries=conf.task_max_deliveries,
             revoked=self._revoked,
+            throttle=None if conf.worker_disable_rate_limits else throttle,
             listeners=app.plugins.observers("tq_task_received"),
         )
         consumer = broker.consumer(spec.queues, consumer_id=spec.consumer_id, prefetch=spec.prefetch)
         settler = Settler(app, backend, consumer.settle, hostname=spec.node, claimant=spec.consumer_id)
-        reservations = Reservations(spec.slots, conf.worker_reservation_patience, spec.prefetch, total=spec.max_tasks)
         self._transport = TransportThread(
             consumer,
             intake,
@@ -118,6 +131,7 @@ class Runner:
             settler,
             backend,
             reservations,
+            throttle,
             node=spec.node,
             pid=os.getpid(),
             finished=self._pool.stop,
@@ -127,7 +141,12 @@ class Runner:
         )
         self._mailbox: Mailbox | None = None
         if connection is not None:
-            words: dict[str, Callable[..., Any]] = {"drain": self.drain, "revoke": self.revoke}
+            words: dict[str, Callable[..., Any]] = {
+                "drain": self.drain,
+                "revoke": self.revoke,
+                "terminate": self.terminate,
+                "change": self.change,
+            }
             self._mailbox = Mailbox(connection, words, orphaned=self._orphaned)
 
     def run(self) -> bool:
@@ -162,16 +181,52 @@ class Runner:
         """Finish what runs, give back what does not, and let :meth:`run` return. May be called from any thread."""
         self._transport.drain()
 
-    def revoke(self, ids: Iterable[str]) -> None:
+    def revoke(self, ids: Iterable[str], stamps: Iterable[Stamp] = ()) -> None:
         """Run none of these tasks that has not started yet. Called by one thread, the mailbox."""
-        self._revoked.update(ids)
+        self._revoked.update(ids, stamps)
         self._transport.reconsider()
+
+    def terminate(self, ids: Iterable[str], stamps: Iterable[Stamp], signum: int) -> tuple[list[str], int] | None:
+        """Stop running tasks. Called by one thread, the mailbox.
+
+        Args:
+            ids: of the tasks.
+            stamps: tasks that carry one of these are meant as well.
+            signum: number of the signal; ``SIGUSR1`` does what the soft time limit does.
+
+        Returns:
+            ids of those that run here and carry a stamp, and the number; None where there are none.
+        """
+        wanted, stamped = set(ids), {Stamp(*stamp) for stamp in stamps}
+        found: list[str] = []
+        for job in self.running():
+            if stamped and job.message is not None and carries(job.message, stamped.__contains__):
+                found.append(job.task_id)
+            elif job.task_id not in wanted:
+                continue
+            if signum == getattr(signal, "SIGUSR1", None):
+                self._limits.interrupt(job)
+            else:
+                self._limits.terminate(job, signum)
+        return (found, signum) if found else None
+
+    def change(self, name: str, values: Mapping[str, Any]) -> None:
+        """Change attributes of a task, such as its limits. Called by one thread, the mailbox."""
+        self._change_task(name, values)
+        self._transport.reconsider()
+
+    def _change_task(self, name: str, values: Mapping[str, Any]) -> None:
+        if name in self._tasks:
+            for attribute, value in values.items():
+                setattr(self._tasks[name], attribute, value)
 
     def running(self) -> list[Job]:
         """Return the jobs that run now. May be called from any thread."""
         return list(self._execution.running)
 
     def _report(self, job: Job, outcome: Outcome) -> None:
+        if self._limits.terminated:
+            outcome = self._limits.outcome(job, outcome)
         self._transport.report(job, outcome)
 
     def _orphaned(self) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from tq_core import states
+from tq_core import signals, states
 from tq_core.canvas.errbacks import Claims
 from tq_core.contracts.backend import ChordPart, ResultRecord
 from tq_core.contracts.broker import Ack, Bury, Requeue, Settlement
@@ -185,11 +185,20 @@ class Settler:
             else:
                 self._decide_rejected(batch, job, outcome)
         elif isinstance(outcome, Revoked):
-            narration.ended(job, outcome)
+            if not job.started:
+                narration.ended(job, outcome)
             error = TaskRevokedError(outcome.reason)
             batch.follow_ups += self._follow_ups.after_failure(job, self._request(job), error, None)
             self._record_failure(batch, job, states.REVOKED, error, None)
             batch.endings.append(Ack(job.tag))
+            if signals.task_revoked.receivers:
+                signals.task_revoked.send(
+                    job.plan and job.plan.task,
+                    request=self._request(job),
+                    terminated=outcome.reason == "terminated",
+                    signum=outcome.signum,
+                    expired=outcome.reason == "expired",
+                )
         else:
             self._decide_buried(batch, job, outcome)
 

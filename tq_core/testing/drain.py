@@ -18,6 +18,7 @@ from tq_core.runner.execution import TaskExecution
 from tq_core.runner.intake import Intake
 from tq_core.runner.job import Job
 from tq_core.runner.limits import Limits
+from tq_core.runner.revocations import Revocations
 from tq_core.runner.settlement import Settler
 from tq_core.timeutil import now
 from tq_core.worker.options import node_name
@@ -59,7 +60,7 @@ class Drain:
     """Runs what waits in an application's queues.
 
     Messages are received, decoded, judged, run, recorded and settled as a worker does it, one after the other; retries,
-    callbacks, chains and chords follow. Time limits are not watched: a task that never ends does not end here.
+    callbacks, chains and chords follow. Limits of time and rate are not kept: a task that never ends does not end here.
 
     Args:
         app: the application. No other worker should be at its queues.
@@ -74,7 +75,7 @@ class Drain:
             app.message_reader(),
             app.backend,
             max_deliveries=app.conf.task_max_deliveries,
-            revoked=set(),
+            revoked=Revocations(),
             listeners=app.plugins.observers("tq_task_received"),
         )
 

@@ -13,14 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tq_core import states
+from tq_core import signals, states
 from tq_core.contracts.backend import ResultRecord
 from tq_core.contracts.broker import Requeue, Settlement
-from tq_core.errors import TimeLimitExceeded, TQError, WorkerLostError
+from tq_core.errors import TaskRevokedError, TimeLimitExceeded, TQError, WorkerLostError
 from tq_core.message import Delivery
-from tq_core.outcome import Buried, Failed, Outcome, Succeeded
+from tq_core.outcome import Buried, Failed, Outcome, Revoked, Succeeded
 from tq_core.protocol.exception import describe_exception
-from tq_core.runner.board import BusySlot
+from tq_core.request import Request
+from tq_core.runner.board import BusySlot, shown_id
 from tq_core.runner.entry import EXIT_BROKEN
 from tq_core.runner.execution import EXIT_ROBBED
 from tq_core.runner.job import Job
@@ -43,6 +44,7 @@ class Death:
         exitcode: of the process; negative for a signal.
         busy: what its slots were running.
         overdue: id and hard limit in seconds of the task it was killed for, or None.
+        terminated: id of the task it was killed for because that was revoked, with the signal's number, or None.
         shutdown: it was killed because the whole worker stops at once.
     """
 
@@ -51,6 +53,13 @@ class Death:
     busy: Sequence[BusySlot]
     overdue: tuple[str, float] | None = None
     shutdown: bool = False
+    terminated: tuple[str, int] | None = None
+
+    @property
+    def condemned(self) -> str | None:
+        """Id, as on the board, of the task for which the process was killed, None where it was for none."""
+        found = self.overdue or self.terminated
+        return None if found is None else found[0]
 
     @property
     def cause(self) -> str:
@@ -129,13 +138,13 @@ class Aftermath:
         earlier: Mapping[str, ResultRecord],
     ) -> Requeue | tuple[Job, Outcome]:
         envelope = delivery.message
-        overdue = death.overdue is not None and envelope is not None and death.overdue[0] == envelope.id
+        condemned = envelope is not None and death.condemned == shown_id(envelope.id)
         record = earlier.get(envelope.id) if envelope is not None else None
         done = record is not None and record.state == states.SUCCESS
-        if envelope is None or not (envelope.id in running or delivery.orphaned or overdue or done):
+        if envelope is None or not (shown_id(envelope.id) in running or delivery.orphaned or condemned or done):
             # A broken runner fell over something it had received, which must not break runners for ever.
             return Requeue(delivery.tag, uncounted=death.exitcode != EXIT_BROKEN)
-        running.pop(envelope.id, None)
+        running.pop(shown_id(envelope.id), None)
         try:
             message = self._read(envelope)
             plan = TaskPlan(self._app.tasks[message.name])
@@ -146,13 +155,15 @@ class Aftermath:
         if done and record is not None:
             # It had run to its end; what may be missing is its callbacks and the acknowledgement.
             return job, Succeeded(record.result, 0.0)
-        if death.overdue is not None and death.overdue[0] == envelope.id:
+        if condemned and death.terminated is not None:
+            return job, Revoked("terminated", signum=death.terminated[1])
+        if condemned and death.overdue is not None:
             limit = death.overdue[1]
             logger.error("Hard time limit (%ss) exceeded for %s[%s]", limit, message.name, message.id)
             return job, Failed(TimeLimitExceeded(limit), f"TimeLimitExceeded({limit},)\n")
         if job.late and death.shutdown:
             return Requeue(delivery.tag, uncounted=True)
-        if job.late and death.overdue is not None:
+        if job.late and death.condemned is not None:
             # An innocent neighbour of the task that had to be stopped.
             return Requeue(delivery.tag, uncounted=True)
         text = f"Worker exited prematurely: {death.cause} Job: {message.id}."
@@ -174,12 +185,18 @@ class Aftermath:
             if task is None or task.acks_late or task.ignore_result:
                 continue
             error: BaseException = WorkerLostError(f"Worker exited prematurely: {death.cause} Job: {slot.task_id}.")
+            state = states.FAILURE
+            if death.terminated is not None and death.terminated[0] == slot.task_id:
+                state, error = states.REVOKED, TaskRevokedError("terminated")
+                signals.task_revoked.send(
+                    task, request=Request(id=slot.task_id), terminated=True, signum=death.terminated[1], expired=False
+                )
             if death.overdue is not None and death.overdue[0] == slot.task_id:
                 error = TimeLimitExceeded(death.overdue[1])
             logger.error("Task %s[%s] raised unexpected: %r", slot.task_name, slot.task_id, error)
             failure = describe_exception(error)
             # Where its caller is to hear of it went with the message.
             done = now().isoformat()
-            records.append(ResultRecord(slot.task_id, states.FAILURE, failure, date_done=done, reply_to=""))
+            records.append(ResultRecord(slot.task_id, state, failure, date_done=done, reply_to=""))
         if records:
             self._app.backend.store(records)

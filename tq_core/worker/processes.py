@@ -35,6 +35,7 @@ class RunnerProcess:
         ready: it has said that it receives.
         draining: it has been told to finish.
         overdue_task: id of the task for whose hard limit the supervisor killed it, with that limit in seconds.
+        terminated_task: id of the revoked task for which the supervisor killed it, with the signal's number.
         failure: why it could not start.
     """
 
@@ -47,7 +48,13 @@ class RunnerProcess:
     ready: bool = False
     draining: bool = False
     overdue_task: tuple[str, float] | None = None
+    terminated_task: tuple[str, int] | None = None
     failure: str | None = None
+
+    @property
+    def condemned(self) -> bool:
+        """True once the supervisor has killed it for the task it ran."""
+        return self.overdue_task is not None or self.terminated_task is not None
 
     def drain(self) -> None:
         """Tell the runner to finish what it runs and end."""
@@ -90,8 +97,14 @@ class Launcher:
         self._template = template
         self._serial = 0
 
-    def launch(self, number: int, siblings: Sequence[RunnerProcess], revoked: tuple[str, ...] = ()) -> RunnerProcess:
-        """Start a runner on row ``number`` that must not run the ``revoked`` tasks."""
+    def launch(self, number: int, siblings: Sequence[RunnerProcess], **news: Any) -> RunnerProcess:
+        """Start a runner on row ``number``.
+
+        Args:
+            number: the row.
+            siblings: runners that live already.
+            **news: what else it is told that is not in the template.
+        """
         self._serial += 1
         self._board.clear(number)
         spec = replace(
@@ -99,7 +112,7 @@ class Launcher:
             number=number,
             consumer_id=f"{self._template.node}:{uuid.uuid4().hex[:12]}",
             board=(self._board.path, self._board.runners, self._board.slots),
-            revoked=revoked,
+            **news,
         )
         ours, theirs = self._context.Pipe()
         name = f"{_PROCESS_NAMES[self._method]}-{self._serial}"

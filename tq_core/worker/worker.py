@@ -12,7 +12,6 @@ import gc
 import logging
 import multiprocessing.connection
 import sys
-from collections.abc import Iterable
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -20,16 +19,18 @@ from typing import TYPE_CHECKING, Any
 from tq_core import signals
 from tq_core.errors import BackendError, BackendUnavailable, BrokerError, BrokerUnavailable, ImproperlyConfigured
 from tq_core.retry import delays
-from tq_core.runner.board import Board
+from tq_core.runner.board import Board, BusySlot
 from tq_core.runner.entry import EXIT_CANNOT_START, AppReference
-from tq_core.runner.revocations import Revocations
 from tq_core.runner.runner import RunnerSpec
 from tq_core.worker.aftermath import Aftermath, Death
 from tq_core.worker.autoscale import Autoscaler
 from tq_core.worker.banner import banner
+from tq_core.worker.limit_checks import check_limits
 from tq_core.worker.options import WorkerOptions, concurrency_of, node_name
 from tq_core.worker.processes import Launcher, RunnerProcess
+from tq_core.worker.revocation import Revocation
 from tq_core.worker.shutdown import COLD, WARM, SignalDesk, signal_name
+from tq_core.worker.task_changes import TaskChanges
 
 if TYPE_CHECKING:
     from tq_core.app import Celery
@@ -87,8 +88,17 @@ class Worker:
         self._infants = 0
         self._exit_code = EXIT_OK
         self._aftermath = Aftermath(app, self.hostname)
-        self._revoked = Revocations()
-        self._control = self._make_control()
+        check_limits(app, self.pool_name, self.pool.capabilities)
+        heard = conf.worker_enable_remote_control and app.broker.capabilities.control
+        self._revocation = Revocation(
+            app,
+            self._tell,
+            self._busy,
+            isolated=self.pool.capabilities.isolated,
+            polls=not app.broker.capabilities.control,
+        )
+        self._changes = TaskChanges(app, self._tell, self.pool_name, self.pool.capabilities)
+        self._control = self._make_control() if heard else None
 
     # life
 
@@ -106,6 +116,7 @@ class Worker:
             self._board = Board(self.layout.processes + _SPARE_ROWS, self.layout.slots)
             self._launcher = self._make_launcher()
             self._prepare_to_fork()
+            self._revocation.recall()
             try:
                 if self._control is not None:
                     self._control.open()
@@ -181,7 +192,10 @@ class Worker:
             if len(serving) >= self._wanted:
                 return
             if number not in taken:
-                runner = self._launcher.launch(number, self._runners, self._revoked.ids())
+                revoked = self._revocation.revoked
+                runner = self._launcher.launch(
+                    number, self._runners, revoked=revoked.ids(), stamps=revoked.stamps(), changes=self._changes.all()
+                )
                 self._runners.append(runner)
                 serving.append(runner)
 
@@ -200,6 +214,7 @@ class Worker:
             self._listen(runner)
         if self._control is not None:
             self._control.attend()
+        self._revocation.look()
         if not self._announced and len([r for r in self._runners if r.ready]) >= self._wanted:
             self._announced = True
             logger.info("%s ready.", self.hostname)
@@ -218,6 +233,8 @@ class Worker:
                     runner.failure = rest[0]
                 elif word == "finished":
                     runner.draining = True
+                elif word == "answer":
+                    self._revocation.answered(*rest[1])
         except (EOFError, OSError):
             runner.draining = True  # its death is handled when the process has ended
 
@@ -257,13 +274,20 @@ class Worker:
         self._settle_deaths()
 
     def _note_death(self, runner: RunnerProcess, exitcode: int, busy: list[Any]) -> None:
-        death = Death(runner.spec.consumer_id, exitcode, busy, runner.overdue_task, shutdown=self._stopping == COLD)
+        death = Death(
+            runner.spec.consumer_id,
+            exitcode,
+            busy,
+            runner.overdue_task,
+            shutdown=self._stopping == COLD,
+            terminated=runner.terminated_task,
+        )
         self._deaths.append(death)
         if exitcode == EXIT_CANNOT_START and not self._announced:
             logger.critical("The worker cannot start: %s", runner.failure or death.cause)
             self._exit_code = EXIT_FAILURE
             self._desk.stop = WARM
-        elif not self._stopping and runner.overdue_task is None:
+        elif not self._stopping and not runner.condemned:
             logger.error("A runner (pid %s) died: %s", runner.pid, death.cause)
             if not busy and monotonic() - runner.started_at < _INFANT:
                 self._infants += 1
@@ -283,18 +307,22 @@ class Worker:
             del self._deaths[0]
 
     def _enforce_limits(self) -> None:
-        """Kill runners whose task is past its hard limit, where the pool cannot stop the task itself."""
+        """Kill runners whose task is past its limit, or did not end, where the pool cannot stop the task itself."""
         if not self.pool.capabilities.isolated:
             return
         now = monotonic()
         for runner in self._runners:
             for slot in self._board.busy(runner.number):
-                if slot.deadline is None or now < slot.deadline or runner.overdue_task is not None:
-                    continue
+                overdue = slot.deadline is not None and now >= slot.deadline
+                signum = self._revocation.overdue(slot, now)
                 # Looked at twice: the task may have ended, and another begun, since the first look.
-                if slot in self._board.busy(runner.number):
+                if not (overdue or signum) or runner.condemned or slot not in self._board.busy(runner.number):
+                    continue
+                if signum:
+                    runner.terminated_task = (slot.task_id, signum)
+                elif slot.deadline is not None:
                     runner.overdue_task = (slot.task_id, round(slot.deadline - slot.started, 3))
-                    runner.process.kill()
+                runner.process.kill()
 
     def _scale(self) -> None:
         """Follow the load, where the worker was told to."""
@@ -347,21 +375,22 @@ class Worker:
             )
         return available[0]
 
-    def _make_control(self) -> ControlMailbox | None:
-        """Return the node's ear for remote control, or None where it is switched off or the broker carries none."""
-        if not self.app.conf.worker_enable_remote_control or not self.app.broker.capabilities.control:
-            return None
+    def _make_control(self) -> ControlMailbox:
+        """Return the node's ear for remote control."""
         from tq_core.control.clock import LamportClock
         from tq_core.control.commands import Commands
         from tq_core.control.mailbox import ControlMailbox
 
         clock = LamportClock()
-        commands = Commands(self.hostname, self._revoked, self._tell_revoked, clock)
-        return ControlMailbox(self.app, self.hostname, commands, clock)
+        commands = Commands(self.hostname, self._revocation, self._changes, clock)
+        return ControlMailbox(self.app, self.hostname, commands, clock, on_return=self._revocation.recall)
 
-    def _tell_revoked(self, ids: Iterable[str]) -> None:
+    def _tell(self, word: str, *rest: Any) -> None:
         for runner in self._runners:
-            runner.tell("revoke", list(ids))
+            runner.tell(word, *rest)
+
+    def _busy(self) -> list[BusySlot]:
+        return [slot for runner in self._runners for slot in self._board.busy(runner.number)]
 
     def _make_launcher(self) -> Launcher:
         options, conf = self.options, self.app.conf

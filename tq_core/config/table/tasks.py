@@ -10,6 +10,7 @@ from tq_core.config.kinds import (
     MAPPING,
     RATE,
     STRING,
+    choice,
     integer,
 )
 from tq_core.config.setting import Setting
@@ -93,6 +94,8 @@ ROWS: dict[str, tuple[Setting, ...]] = {
         Setting("task_default_rate_limit", RATE, None,
                 "Rate limit of tasks that have none of their own.",
                 ("CELERY_DEFAULT_RATE_LIMIT",), reloadable=True),
+        Setting("task_rate_limit_scope", choice("worker", "deployment"), "worker",
+                "Where rate limits hold: in each worker node, or in all of them together."),
         Setting("task_repr_maxlevels", COUNT, 3,
                 "How deeply arguments are shown in logs and events.",
                 ("CELERY_REPR_MAXLEVELS",), reloadable=True),
