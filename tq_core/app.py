@@ -260,12 +260,12 @@ class Celery:
 
     def import_task_modules(self) -> None:
         """Import what the settings ``imports`` and ``include`` name, and what was to be discovered. For workers."""
+        signals.import_modules.send_strictly(self)
         import_named(self.conf.imports)
         import_named(self.conf.include)
         deferred, self._deferred = self._deferred, []
         for discover in deferred:
             discover()
-        signals.import_modules.send(self)
 
     # connections; what they need is imported when they are opened, not by programs that only define tasks
 
@@ -295,7 +295,7 @@ class Celery:
         """Decides where calls go."""
         from tq_core.routing.router import Router
 
-        return Router(self.conf, self.queues)
+        return Router(self.conf, self.queues, lambda: self.broker.capabilities.exchanges)
 
     @cached_property
     def producer(self) -> Producer:

@@ -10,12 +10,21 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from tq_core import clock, current, signals
-from tq_core.errors import BackendUnavailable, BrokerUnavailable, ImproperlyConfigured, PublishError, TQError
+from tq_core.announcing import announce_call, announce_sent, with_properties
+from tq_core.errors import (
+    BackendUnavailable,
+    BrokerUnavailable,
+    ImproperlyConfigured,
+    NotSupported,
+    PublishError,
+    TQError,
+)
 from tq_core.ids import new_id
 from tq_core.message import Message
 from tq_core.protocol import task_v2
 from tq_core.protocol.task import TaskCall
 from tq_core.retry import waits_of
+from tq_core.routing.placing import laid_over
 from tq_core.timeutil import now, unix_from_iso
 
 if TYPE_CHECKING:
@@ -88,6 +97,7 @@ class Producer:
             QueueNotFound: there is no such queue, and it must not be made.
             PublishError: the broker did not take the message in time.
         """
+        options = self._addressed(name, task, args, kwargs, options)
         messages = self.encode(name, task, args, kwargs, task_id, options, enclosing_run())
         collecting = _collected.get()
         if collecting is not None:
@@ -106,6 +116,7 @@ class Producer:
         options: Mapping[str, Any],
     ) -> str:
         """As :meth:`send`; the running loop turns while the broker is waited for."""
+        options = self._addressed(name, task, args, kwargs, options)
         messages = self.encode(name, task, args, kwargs, task_id, options, enclosing_run())
         collecting = _collected.get()
         if collecting is not None:
@@ -113,6 +124,19 @@ class Producer:
         else:
             await self.apublish(_parcel(messages), options)
         return messages[0].id
+
+    def _addressed(
+        self, name: str, task: Task | None, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Return a call's options with those that its route adds, also to how it is published."""
+        if not self._app.router.is_constant:
+            own = self._task_options(task) if task is not None else {}
+            options = self._app.router.routed(name, args, kwargs, laid_over(own, options), task)
+        if signals.before_task_publish.receivers:
+            # A copy, which the receivers may change before it is followed.
+            policy = {**self._conf.task_publish_retry_policy, **(options.get("retry_policy") or {})}
+            options = {**options, "retry_policy": policy}
+        return options
 
     # where results go
 
@@ -307,9 +331,12 @@ class Producer:
                 messages = self._encode_plain(name, task, args, kwargs, task_id, own, options)
                 if messages is not None:
                     return messages
-            options = {**own, **options}
-        if not app.router.is_constant:
-            options = {**app.router.options_for(name, args, kwargs, options, task), **options}
+            options = laid_over(own, options)
+        if options.get("immediate"):
+            raise NotSupported(
+                f"immediate: no broker can refuse the task {name} for want of an idle worker (RabbitMQ has given the "
+                "flag up with version 3). Leave it out; a task that must not wait for long can be given expires="
+            )
         task_id = task_id or options.get("task_id") or new_id()
         if not isinstance(args, (list, tuple)):
             raise TypeError("task args must be a list or tuple")
@@ -339,20 +366,25 @@ class Producer:
         )  # fmt: skip  # one line a field would hide that the order is what matters
         headers, body = self._build(call)
         serializer = app.serializers.get(options.get("serializer") or conf.task_serializer)
+        if priority is None:
+            priority = conf.task_default_priority
+        native = self._native_priority(priority)
+        reply_to = options.get("reply_to") or self.reply_to
+        mode = options.get("delivery_mode") or conf.task_default_delivery_mode
+        destinations = app.router.destinations(options)
+        properties: dict[str, Any] | None = None
         if signals.before_task_publish.receivers:
-            signals.before_task_publish.send(
-                name, body=body, headers=headers, properties={}, exchange=options.get("exchange"),
-                routing_key=options.get("routing_key"), declare=[], retry_policy=options.get("retry_policy"),
-            )  # fmt: skip
+            properties = {"correlation_id": task_id, "reply_to": reply_to, "delivery_mode": mode}
+            properties |= {k: v for k, v in (("priority", native), ("expiration", expiration)) if v is not None}
+            declare = [app.queues[each.queue] for each in destinations if each.queue]
+            announce_call(name, body, headers, properties, destinations, declare, options.get("retry_policy") or {})
         data = serializer.dumps(body)
         compression = options.get("compression") or conf.task_compression
         if compression:
             from tq_core.serializers.compression import compress
 
             data, headers["compression"] = compress(data, compression)
-        if priority is None:
-            priority = conf.task_default_priority
-        return [
+        messages = [
             Message(
                 task_id,
                 headers,
@@ -362,14 +394,15 @@ class Producer:
                 destination.queue,
                 destination.exchange,
                 destination.routing_key,
-                self._native_priority(priority),
+                native,
                 due,
                 expiration,
-                options.get("reply_to") or self.reply_to,
-                options.get("delivery_mode") or conf.task_default_delivery_mode,
+                reply_to,
+                mode,
             )
-            for destination in app.router.destinations(options)
+            for destination in destinations
         ]
+        return messages if properties is None else [with_properties(each, properties) for each in messages]
 
     def _encode_plain(
         self,
@@ -442,15 +475,8 @@ class Producer:
                 listener(message)
 
     def _announce_after(self, messages: Sequence[Message]) -> None:
-        if signals.after_task_publish.receivers:
-            for message in messages:
-                signals.after_task_publish.send(
-                    message.headers.get("task"),
-                    body=message.body,
-                    headers=message.headers,
-                    exchange=message.exchange,
-                    routing_key=message.routing_key,
-                )
+        if signals.after_task_publish.receivers or signals.task_sent.receivers:
+            announce_sent(messages, self._app.serializers)
         for listener in self._after_publish:
             for message in messages:
                 listener(message)
