@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,6 @@ from tq_core.errors import (
     BackendUnavailable,
     BrokerUnavailable,
     ImproperlyConfigured,
-    NotSupported,
     PublishError,
     TQError,
 )
@@ -24,7 +24,7 @@ from tq_core.message import Message
 from tq_core.protocol import task_v2
 from tq_core.protocol.task import TaskCall
 from tq_core.retry import waits_of
-from tq_core.routing.placing import laid_over
+from tq_core.routing.placing import laid_over, refuse_immediate
 from tq_core.timeutil import now, unix_from_iso
 
 if TYPE_CHECKING:
@@ -131,6 +131,8 @@ class Producer:
         """Return a call's options with those that its route adds, also to how it is published."""
         if not self._app.router.is_constant:
             own = self._task_options(task) if task is not None else {}
+            # What a task has from the settings is said of all tasks, and yields to what a route says of this one.
+            own = {option: value for option, value in own.items() if not _follows_setting(task, option)}
             options = self._app.router.routed(name, args, kwargs, laid_over(own, options), task)
         if signals.before_task_publish.receivers:
             # A copy, which the receivers may change before it is followed.
@@ -333,10 +335,7 @@ class Producer:
                     return messages
             options = laid_over(own, options)
         if options.get("immediate"):
-            raise NotSupported(
-                f"immediate: no broker can refuse the task {name} for want of an idle worker (RabbitMQ has given the "
-                "flag up with version 3). Leave it out; a task that must not wait for long can be given expires="
-            )
+            refuse_immediate(name)
         task_id = task_id or options.get("task_id") or new_id()
         if not isinstance(args, (list, tuple)):
             raise TypeError("task args must be a list or tuple")
@@ -488,6 +487,11 @@ def enclosing_run() -> Request | None:
     while request is not None and request.called_directly:
         request = request.outer
     return request
+
+
+def _follows_setting(task: Task | None, option: str) -> bool:
+    """Tell whether neither the task nor its class has a value of its own."""
+    return hasattr(inspect.getattr_static(task, option), "__get__")
 
 
 def _parcel(messages: list[Message]) -> Parcel:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tq_core.errors import NotSupported
+
 
 def laid_over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the options of two levels as one: call over task over route.
@@ -24,6 +26,21 @@ def laid_over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> Mapping[str
     elif upper.get("exchange") is not None:
         _drop(merged, upper, "queue")
     return merged
+
+
+def refuse_immediate(name: str) -> None:
+    """Say why a task cannot be sent with ``immediate``.
+
+    Args:
+        name: the task's.
+
+    Raises:
+        NotSupported: always.
+    """
+    raise NotSupported(
+        f"immediate: no broker can refuse the task {name} for want of an idle worker (RabbitMQ has given the flag up "
+        "with version 3). Leave it out; a task that must not wait for long can be given expires="
+    )
 
 
 def _drop(merged: dict[str, Any], upper: Mapping[str, Any], *names: str) -> None:
