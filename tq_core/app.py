@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, overload
 
-from tq_core import current, signals
+from tq_core import current, signals, timeutil
 from tq_core.config.settings import Settings
 from tq_core.configurator import Configurator
 from tq_core.discovery import import_named, import_related
@@ -23,6 +23,8 @@ from tq_core.task import Task as BaseTask
 from tq_core.task_factory import TaskFactory
 
 if TYPE_CHECKING:
+    from datetime import datetime, tzinfo
+
     from tq_core.connections import Connections
     from tq_core.contracts.backend import Backend
     from tq_core.contracts.broker import Broker
@@ -314,6 +316,17 @@ class Celery:
         from tq_core.connections import Connections
 
         return Connections(self.conf, self.plugins, self.serializers)
+
+    @property
+    def timezone(self) -> tzinfo:
+        """The zone of schedules and local times, of the settings ``timezone`` and ``enable_utc``."""
+        from tq_core.zones import zone_of
+
+        return zone_of(self.conf)
+
+    def now(self) -> datetime:
+        """Return the present time, aware, in :attr:`timezone`."""
+        return timeutil.now().astimezone(self.timezone)
 
     @property
     def node(self) -> str:

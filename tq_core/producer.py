@@ -7,15 +7,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from tq_core import clock, current, signals
+from tq_core import current, signals
 from tq_core.announcing import announce_call, announce_sent, with_properties
+from tq_core.due import due_of, expiry_of
 from tq_core.errors import (
     BackendUnavailable,
     BrokerUnavailable,
-    ImproperlyConfigured,
     PublishError,
     TQError,
 )
@@ -25,7 +24,6 @@ from tq_core.protocol import task_v2
 from tq_core.protocol.task import TaskCall
 from tq_core.retry import waits_of
 from tq_core.routing.placing import laid_over, refuse_immediate
-from tq_core.timeutil import now, unix_from_iso
 
 if TYPE_CHECKING:
     from tq_core.app import Celery
@@ -54,8 +52,6 @@ _TASK_OPTIONS = (
 _PLAIN_OPTIONS = frozenset({"queue", "serializer"})
 _PLAIN_CALL = frozenset({"task_id", "group_id", "group_index", "root_id", "parent_id", "add_to_parent", "reply_to"})
 _SEQUENCES = frozenset({list, tuple})
-#: Options by which something waits for the call's end. A worker has to see such a call, also when it has expired.
-_FOLLOWING = ("chord", "chain", "link_error")
 
 
 class Producer:
@@ -341,8 +337,8 @@ class Producer:
             raise TypeError("task args must be a list or tuple")
         if not isinstance(kwargs, Mapping):
             raise TypeError("task keyword arguments must be a mapping")
-        due, eta = _when(options)
-        expiration, expires = _expiry(options)
+        due, eta = due_of(options)
+        expiration, expires = expiry_of(options)
         root_id = options.get("root_id")
         parent_id = options.get("parent_id")
         priority = options.get("priority")
@@ -504,48 +500,3 @@ def _signatures(value: Any) -> list[Any] | None:
     if not value:
         return None
     return list(value) if isinstance(value, (list, tuple)) else [value]
-
-
-def _when(options: Mapping[str, Any]) -> tuple[float | None, str | None]:
-    """Return when a call is due, as Unix time and as the header's text."""
-    eta = options.get("eta")
-    countdown = options.get("countdown")
-    if eta is None and countdown is None:
-        return None, None
-    if eta is None:
-        moment = now() + timedelta(seconds=_seconds("countdown", countdown))
-        return moment.timestamp(), moment.isoformat()
-    if isinstance(eta, datetime):
-        moment = eta if eta.tzinfo is not None else eta.replace(tzinfo=timezone.utc)
-        return moment.timestamp(), moment.isoformat()
-    return unix_from_iso(eta), str(eta)
-
-
-def _expiry(options: Mapping[str, Any]) -> tuple[float | None, str | None]:
-    """Return after how many seconds a broker may drop a call, and when it expires, as the header's text."""
-    seconds, moment = _lifetime(options.get("expires"))
-    if seconds is not None and any(options.get(name) for name in _FOLLOWING):
-        seconds = None  # a broker that drops the message says nothing to the chord or chain that waits
-    return seconds, moment
-
-
-def _lifetime(expires: Any) -> tuple[float | None, str | None]:
-    if expires is None:
-        return None, None
-    if isinstance(expires, str):
-        return max(0.0, unix_from_iso(expires) - clock.now()), expires
-    if isinstance(expires, datetime):
-        moment = expires if expires.tzinfo is not None else expires.replace(tzinfo=timezone.utc)
-        return max(0.0, moment.timestamp() - clock.now()), moment.isoformat()
-    seconds = _seconds("expires", expires)
-    moment = now() + timedelta(seconds=seconds)
-    return max(0.0, seconds), moment.isoformat()
-
-
-def _seconds(option: str, value: Any) -> float:
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise ImproperlyConfigured(f"{option} must be a number of seconds, not {value!r}") from None
