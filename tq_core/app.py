@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tq_core.request import Request
     from tq_core.results.arrivals import ResultWatcher
     from tq_core.results.async_result import AsyncResult
+    from tq_core.routing.amqp import AMQP
     from tq_core.routing.queues import Queues
     from tq_core.routing.router import Router
     from tq_core.serializers.registry import SerializerRegistry
@@ -298,6 +299,17 @@ class Celery:
         from tq_core.routing.router import Router
 
         return Router(self.conf, self.queues, lambda: self.broker.capabilities.exchanges)
+
+    @property
+    def amqp(self) -> AMQP:
+        """Queues and router under the names that Celery's programs know."""
+        from tq_core.routing.amqp import AMQP
+
+        return AMQP(self.queues, self.router)
+
+    def select_queues(self, queues: Sequence[str] | str | None = None) -> None:
+        """Choose the queues that a worker in this process receives from."""
+        self.queues.select(queues or ())
 
     @cached_property
     def producer(self) -> Producer:

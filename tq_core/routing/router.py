@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from tq_core.config.routes import Route as RouteSetting
 from tq_core.config.routes import RouteRule, route_rules
-from tq_core.errors import ImproperlyConfigured, QueueNotFound
+from tq_core.errors import ImproperlyConfigured, NotSupported, QueueNotFound
 from tq_core.routing.placing import laid_over
 from tq_core.routing.queues import Queues
 
 if TYPE_CHECKING:
+    from tq_core.config.queues import QueueSpec
     from tq_core.task import Task
 
 
@@ -139,6 +140,8 @@ class Router:
         if (exchange.type or "direct") == "direct":
             # A direct exchange is not needed to reach one queue: the default exchange knows it by name.
             places = [Destination(spec.name, "", spec.name)]
+        elif spec.is_broadcast:
+            places = [self._to_everybody(spec)]
         elif exchange.type in ("topic", "fanout"):
             places = self._to_exchange(exchange.name, key or spec.routing_key)
         else:
@@ -146,6 +149,17 @@ class Router:
         if key is None and len(places) == 1 and not places[0].exchange:
             self._places[name] = places
         return places
+
+    def _to_everybody(self, spec: QueueSpec) -> Destination:
+        """Return the exchange of a queue that each worker has under a name of its own."""
+        assert spec.exchange is not None
+        if not self._has_exchanges():
+            raise NotSupported(
+                f"The queue {spec.alias!r} is a kombu Broadcast: each worker has one of its own, which only a broker "
+                "with exchanges (RabbitMQ) can find. Name a queue for each worker in task_queues instead, all with one "
+                "exchange of type fanout"
+            )
+        return Destination("", spec.exchange.name, spec.routing_key or "")
 
     def _to_exchange(self, exchange: str, key: str | None) -> list[Destination]:
         key = self._queues.default_routing_key if key is None else key

@@ -69,6 +69,8 @@ class Worker:
         concurrency = concurrency_of(app, options, self.pool.usual_concurrency)
         self.layout = self.pool.layout(concurrency, options.processes or conf.worker_processes)
         app.queues.select(options.queues, options.exclude_queues)
+        if conf.worker_direct:
+            app.queues.select_add(f"{self.hostname}.dq", exchange="C.dq2", routing_key=self.hostname)
         self.start_method = self._start_method()
         self._reference = reference
         if self.start_method != "fork" and reference is None:
