@@ -52,11 +52,13 @@ def expiry_of(options: Mapping[str, Any]) -> tuple[float | None, str | None]:
         return None, None
     if isinstance(expires, (str, datetime)):
         moment, text = _point("expires", expires)
+        seconds = moment - clock.now()
     else:
-        moment, text = _after("expires", _seconds("expires", expires))
+        seconds = _seconds("expires", expires)
+        _, text = _after("expires", seconds)
     if any(options.get(name) for name in _FOLLOWING):
         return None, text  # a broker that drops the message says nothing to the chord or chain that waits
-    return max(0.0, moment - clock.now()), text
+    return max(0.0, seconds), text
 
 
 def _after(option: str, seconds: float) -> tuple[float, str]:

@@ -93,7 +93,8 @@ class Producer:
             QueueNotFound: there is no such queue, and it must not be made.
             PublishError: the broker did not take the message in time.
         """
-        options = self._addressed(name, task, args, kwargs, options)
+        if signals.before_task_publish.receivers or not self._app.router.is_constant:
+            options = self._addressed(name, task, args, kwargs, options)
         messages = self.encode(name, task, args, kwargs, task_id, options, enclosing_run())
         collecting = _collected.get()
         if collecting is not None:
@@ -112,7 +113,8 @@ class Producer:
         options: Mapping[str, Any],
     ) -> str:
         """As :meth:`send`; the running loop turns while the broker is waited for."""
-        options = self._addressed(name, task, args, kwargs, options)
+        if signals.before_task_publish.receivers or not self._app.router.is_constant:
+            options = self._addressed(name, task, args, kwargs, options)
         messages = self.encode(name, task, args, kwargs, task_id, options, enclosing_run())
         collecting = _collected.get()
         if collecting is not None:

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -167,3 +168,11 @@ def test_an_exception_at_the_start_ends_the_worker(tmp_path, start_worker, name)
     assert worker.wait() != 0
     assert "not on this machine" in worker.text
     assert " ready." not in worker.text
+
+
+def test_the_page_says_of_each_signal_what_the_code_says():
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "signals.md").read_text(encoding="utf-8")
+    for name, each in signals.ALL.items():
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` ")]
+        assert all(told in row for told in (each.description, each.process, each.sender)), name
+        assert all(f"`{argument}`" in row for argument in each.providing_args), name

@@ -41,6 +41,9 @@ class Router:
         queues: the application's queues.
         has_exchanges: says whether the broker routes by exchanges of its own, which may lead to queues that are not
             known here. Asked only for an exchange that is not known here.
+
+    Attributes:
+        is_constant: no rule exists, so that a task's destination does not depend on its arguments.
     """
 
     def __init__(self, settings: Any, queues: Queues, has_exchanges: Callable[[], bool] = lambda: False) -> None:
@@ -48,12 +51,8 @@ class Router:
         self._has_exchanges = has_exchanges
         self._default = settings.task_default_queue
         self._rules = tuple(_resolve(rule) for rule in route_rules(settings.task_routes))
+        self.is_constant = not self._rules
         self._places: dict[str, list[Destination]] = {}
-
-    @property
-    def is_constant(self) -> bool:
-        """True when no rule exists, so that a task's destination does not depend on its arguments."""
-        return not self._rules
 
     def routed(
         self,
