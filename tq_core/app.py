@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, overload
 
-from tq_core import current, signals
+from tq_core import current, signals, timeutil
 from tq_core.config.settings import Settings
 from tq_core.configurator import Configurator
 from tq_core.discovery import import_named, import_related
@@ -23,6 +23,8 @@ from tq_core.task import Task as BaseTask
 from tq_core.task_factory import TaskFactory
 
 if TYPE_CHECKING:
+    from datetime import datetime, tzinfo
+
     from tq_core.connections import Connections
     from tq_core.contracts.backend import Backend
     from tq_core.contracts.broker import Broker
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from tq_core.request import Request
     from tq_core.results.arrivals import ResultWatcher
     from tq_core.results.async_result import AsyncResult
+    from tq_core.routing.amqp import AMQP
     from tq_core.routing.queues import Queues
     from tq_core.routing.router import Router
     from tq_core.serializers.registry import SerializerRegistry
@@ -260,12 +263,12 @@ class Celery:
 
     def import_task_modules(self) -> None:
         """Import what the settings ``imports`` and ``include`` name, and what was to be discovered. For workers."""
+        signals.import_modules.send_strictly(self)
         import_named(self.conf.imports)
         import_named(self.conf.include)
         deferred, self._deferred = self._deferred, []
         for discover in deferred:
             discover()
-        signals.import_modules.send(self)
 
     # connections; what they need is imported when they are opened, not by programs that only define tasks
 
@@ -295,7 +298,18 @@ class Celery:
         """Decides where calls go."""
         from tq_core.routing.router import Router
 
-        return Router(self.conf, self.queues)
+        return Router(self.conf, self.queues, lambda: self.broker.capabilities.exchanges)
+
+    @property
+    def amqp(self) -> AMQP:
+        """Queues and router under the names that Celery's programs know."""
+        from tq_core.routing.amqp import AMQP
+
+        return AMQP(self.queues, self.router)
+
+    def select_queues(self, queues: Sequence[str] | str | None = None) -> None:
+        """Choose the queues that a worker in this process receives from."""
+        self.queues.select(queues or ())
 
     @cached_property
     def producer(self) -> Producer:
@@ -314,6 +328,17 @@ class Celery:
         from tq_core.connections import Connections
 
         return Connections(self.conf, self.plugins, self.serializers)
+
+    @property
+    def timezone(self) -> tzinfo:
+        """The zone of schedules and local times, of the settings ``timezone`` and ``enable_utc``."""
+        from tq_core.zones import zone_of
+
+        return zone_of(self.conf)
+
+    def now(self) -> datetime:
+        """Return the present time, aware, in :attr:`timezone`."""
+        return timeutil.now().astimezone(self.timezone)
 
     @property
     def node(self) -> str:

@@ -96,7 +96,7 @@ def setup(
         colorize = logfile is None and sys.__stderr__ is not None and sys.__stderr__.isatty()
     told = {"loglevel": level, "logfile": logfile, "colorize": colorize}
     logging.captureWarnings(True)
-    if not signals.setup_logging.send(None, format=conf.worker_log_format, **told):
+    if not signals.setup_logging.send_strictly(None, format=conf.worker_log_format, **told):
         root, tasks = logging.root, logging.getLogger(TASK_LOGGER)
         if conf.worker_hijack_root_logger:
             _remove_handlers(root)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from tq_core import clock, current, plain_call, signals
-from tq_core.errors import BackendUnavailable, BrokerUnavailable, ImproperlyConfigured, PublishError, TQError
+from tq_core import current, plain_call, signals
+from tq_core.announcing import announce_call, announce_sent, with_properties
+from tq_core.due import due_of, expiry_of
+from tq_core.errors import BackendUnavailable, BrokerUnavailable, PublishError, TQError
 from tq_core.ids import new_id
 from tq_core.message import Message
 from tq_core.plain_call import PlainCall
 from tq_core.protocol import task_v2
 from tq_core.protocol.task import TaskCall
 from tq_core.retry import waits_of
-from tq_core.timeutil import now, unix_from_iso
+from tq_core.routing.placing import laid_over, refuse_immediate
 
 if TYPE_CHECKING:
     from tq_core.app import Celery
@@ -42,8 +44,6 @@ _TASK_OPTIONS = (
     "compression",
     "delivery_mode",
 )
-#: Options by which something waits for the call's end. A worker has to see such a call, also when it has expired.
-_FOLLOWING = ("chord", "chain", "link_error")
 
 
 class Producer:
@@ -85,6 +85,8 @@ class Producer:
             QueueNotFound: there is no such queue, and it must not be made.
             PublishError: the broker did not take the message in time.
         """
+        if signals.before_task_publish.receivers or not self._app.router.is_constant:
+            options = self._addressed(name, task, args, kwargs, options)
         messages = self.encode(name, task, args, kwargs, task_id, options, enclosing_run())
         self.send_encoded(messages, options)
         return messages[0].id
@@ -111,6 +113,8 @@ class Producer:
         options: Mapping[str, Any],
     ) -> str:
         """As :meth:`send`; the running loop turns while the broker is waited for."""
+        if signals.before_task_publish.receivers or not self._app.router.is_constant:
+            options = self._addressed(name, task, args, kwargs, options)
         messages = self.encode(name, task, args, kwargs, task_id, options, enclosing_run())
         collecting = _collected.get()
         if collecting is not None:
@@ -118,6 +122,21 @@ class Producer:
         else:
             await self.apublish(_parcel(messages), options)
         return messages[0].id
+
+    def _addressed(
+        self, name: str, task: Task | None, args: Sequence[Any], kwargs: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Return a call's options with those that its route adds, also to how it is published."""
+        if not self._app.router.is_constant:
+            own = self._task_options(task) if task is not None else {}
+            # What a task has from the settings is said of all tasks, and yields to what a route says of this one.
+            own = {option: value for option, value in own.items() if not _follows_setting(task, option)}
+            options = self._app.router.routed(name, args, kwargs, laid_over(own, options), task)
+        if signals.before_task_publish.receivers:
+            # A copy, which the receivers may change before it is followed.
+            policy = {**self._conf.task_publish_retry_policy, **(options.get("retry_policy") or {})}
+            options = {**options, "retry_policy": policy}
+        return options
 
     # where results go
 
@@ -312,16 +331,16 @@ class Producer:
                 plain = self._plain_call(name, own)
                 reply_to = options.get("reply_to") or self.reply_to
                 return plain.encode(task_id or options.get("task_id") or new_id(), args, kwargs, reply_to, options)
-            options = {**own, **options}
-        if not app.router.is_constant:
-            options = {**app.router.options_for(name, args, kwargs, options, task), **options}
+            options = laid_over(own, options)
+        if options.get("immediate"):
+            refuse_immediate(name)
         task_id = task_id or options.get("task_id") or new_id()
         if not isinstance(args, (list, tuple)):
             raise TypeError("task args must be a list or tuple")
         if not isinstance(kwargs, Mapping):
             raise TypeError("task keyword arguments must be a mapping")
-        due, eta = _when(options)
-        expiration, expires = _expiry(options)
+        due, eta = due_of(options)
+        expiration, expires = expiry_of(options)
         root_id = options.get("root_id")
         parent_id = options.get("parent_id")
         priority = options.get("priority")
@@ -344,20 +363,25 @@ class Producer:
         )  # fmt: skip  # one line a field would hide that the order is what matters
         headers, body = self._build(call)
         serializer = app.serializers.get(options.get("serializer") or conf.task_serializer)
+        if priority is None:
+            priority = conf.task_default_priority
+        native = self._native_priority(priority)
+        reply_to = options.get("reply_to") or self.reply_to
+        mode = options.get("delivery_mode") or conf.task_default_delivery_mode
+        destinations = app.router.destinations(options)
+        properties: dict[str, Any] | None = None
         if signals.before_task_publish.receivers:
-            signals.before_task_publish.send(
-                name, body=body, headers=headers, properties={}, exchange=options.get("exchange"),
-                routing_key=options.get("routing_key"), declare=[], retry_policy=options.get("retry_policy"),
-            )  # fmt: skip
+            properties = {"correlation_id": task_id, "reply_to": reply_to, "delivery_mode": mode}
+            properties |= {k: v for k, v in (("priority", native), ("expiration", expiration)) if v is not None}
+            declare = [app.queues[each.queue] for each in destinations if each.queue]
+            announce_call(name, body, headers, properties, destinations, declare, options.get("retry_policy") or {})
         data = serializer.dumps(body)
         compression = options.get("compression") or conf.task_compression
         if compression:
             from tq_core.serializers.compression import compress
 
             data, headers["compression"] = compress(data, compression)
-        if priority is None:
-            priority = conf.task_default_priority
-        return [
+        messages = [
             Message(
                 task_id,
                 headers,
@@ -367,14 +391,15 @@ class Producer:
                 destination.queue,
                 destination.exchange,
                 destination.routing_key,
-                self._native_priority(priority),
+                native,
                 due,
                 expiration,
-                options.get("reply_to") or self.reply_to,
-                options.get("delivery_mode") or conf.task_default_delivery_mode,
+                reply_to,
+                mode,
             )
-            for destination in app.router.destinations(options)
+            for destination in destinations
         ]
+        return messages if properties is None else [with_properties(each, properties) for each in messages]
 
     def encode_many(self, task: Task, calls: Sequence[tuple[Any, Any]], options: Mapping[str, Any]) -> list[Message]:
         """Return the messages of many calls of one task, which have their options in common.
@@ -394,9 +419,11 @@ class Producer:
             encode, reply_to = self._plain_call(task.name, own).encode, options.get("reply_to") or self.reply_to
             for args, kwargs in calls:
                 messages += encode(new_id(), args, kwargs, reply_to)
-        else:
-            for args, kwargs in calls:
-                messages += self.encode(task.name, task, args, kwargs, None, options, parent)
+            return messages
+        addressed = bool(signals.before_task_publish.receivers) or not self._app.router.is_constant
+        for args, kwargs in calls:
+            own_options = self._addressed(task.name, task, args, kwargs, options) if addressed else options
+            messages += self.encode(task.name, task, args, kwargs, None, own_options, parent)
         return messages
 
     def _plain_call(self, name: str, own: Mapping[str, Any]) -> PlainCall:
@@ -437,15 +464,8 @@ class Producer:
                 listener(message)
 
     def _announce_after(self, messages: Sequence[Message]) -> None:
-        if signals.after_task_publish.receivers:
-            for message in messages:
-                signals.after_task_publish.send(
-                    message.headers.get("task"),
-                    body=message.body,
-                    headers=message.headers,
-                    exchange=message.exchange,
-                    routing_key=message.routing_key,
-                )
+        if signals.after_task_publish.receivers or signals.task_sent.receivers:
+            announce_sent(messages, self._app.serializers)
         for listener in self._after_publish:
             for message in messages:
                 listener(message)
@@ -459,6 +479,11 @@ def enclosing_run() -> Request | None:
     return request
 
 
+def _follows_setting(task: Task | None, option: str) -> bool:
+    """Tell whether neither the task nor its class has a value of its own."""
+    return hasattr(inspect.getattr_static(task, option), "__get__")
+
+
 def _parcel(messages: list[Message]) -> Parcel:
     from tq_core.outbox import Parcel
 
@@ -469,48 +494,3 @@ def _signatures(value: Any) -> list[Any] | None:
     if not value:
         return None
     return list(value) if isinstance(value, (list, tuple)) else [value]
-
-
-def _when(options: Mapping[str, Any]) -> tuple[float | None, str | None]:
-    """Return when a call is due, as Unix time and as the header's text."""
-    eta = options.get("eta")
-    countdown = options.get("countdown")
-    if eta is None and countdown is None:
-        return None, None
-    if eta is None:
-        moment = now() + timedelta(seconds=_seconds("countdown", countdown))
-        return moment.timestamp(), moment.isoformat()
-    if isinstance(eta, datetime):
-        moment = eta if eta.tzinfo is not None else eta.replace(tzinfo=timezone.utc)
-        return moment.timestamp(), moment.isoformat()
-    return unix_from_iso(eta), str(eta)
-
-
-def _expiry(options: Mapping[str, Any]) -> tuple[float | None, str | None]:
-    """Return after how many seconds a broker may drop a call, and when it expires, as the header's text."""
-    seconds, moment = _lifetime(options.get("expires"))
-    if seconds is not None and any(options.get(name) for name in _FOLLOWING):
-        seconds = None  # a broker that drops the message says nothing to the chord or chain that waits
-    return seconds, moment
-
-
-def _lifetime(expires: Any) -> tuple[float | None, str | None]:
-    if expires is None:
-        return None, None
-    if isinstance(expires, str):
-        return max(0.0, unix_from_iso(expires) - clock.now()), expires
-    if isinstance(expires, datetime):
-        moment = expires if expires.tzinfo is not None else expires.replace(tzinfo=timezone.utc)
-        return max(0.0, moment.timestamp() - clock.now()), moment.isoformat()
-    seconds = _seconds("expires", expires)
-    moment = now() + timedelta(seconds=seconds)
-    return max(0.0, seconds), moment.isoformat()
-
-
-def _seconds(option: str, value: Any) -> float:
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise ImproperlyConfigured(f"{option} must be a number of seconds, not {value!r}") from None

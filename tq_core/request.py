@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -131,11 +132,17 @@ class Request:
             "ignore_result": self.ignore_result,
             "stamps": self.stamps,
             "stamped_headers": self.stamped_headers,
-            "exchange": info.get("exchange") or None,
-            "routing_key": info.get("routing_key"),
+            **self._place(info),
             "priority": info.get("priority"),
         }
         return {name: value for name, value in options.items() if value is not None}
+
+    def _place(self, info: Mapping[str, Any]) -> dict[str, Any]:
+        """Return where this very message lay: an exchange would copy it to other queues as well."""
+        exchange, key = info.get("exchange"), info.get("routing_key")
+        if exchange and info.get("queue"):
+            return {"exchange": "", "routing_key": info["queue"]}
+        return {"exchange": exchange, "routing_key": key}
 
     #: The name Celery programs know.
     as_execution_options = execution_options

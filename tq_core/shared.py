@@ -46,6 +46,15 @@ class SharedTask:
         name = self.__dict__["_name"] or app.gen_task_name(function.__name__, function.__module__)
         return app.tasks[name]
 
+    def stands_for(self, sender: Any) -> bool:
+        """Say whether a signal's sender is the task of this name that its application has."""
+        app = getattr(sender, "app", None)
+        if app is None:
+            return False
+        function = self.__dict__["_function"]
+        name = self.__dict__["_name"] or app.gen_task_name(function.__name__, function.__module__)
+        return bool(getattr(sender, "name", None) == name)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._task(), name)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tq_core.annotations import annotate
+from tq_core.routing.placing import refuse_immediate
 from tq_core.task import Task
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ class TaskFactory:
                 DeprecationWarning,
                 stacklevel=5,
             )
+        if getattr(task, "immediate", False):
+            refuse_immediate(task.name)
         task.on_bound(self._app)
         if self._app.finalized:
             annotate(task, self._app.conf.task_annotations)

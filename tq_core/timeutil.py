@@ -64,6 +64,11 @@ def _parse(text: str) -> datetime:
     return datetime(int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0), micro, zone)
 
 
+def utc_if_naive(moment: datetime) -> datetime:
+    """Return an aware datetime as it is, and a naive one as a time of UTC, which is how Celery reads it."""
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
 def to_unix(moment: datetime, *, local: bool = False) -> float:
     """Return a datetime as Unix seconds.
 

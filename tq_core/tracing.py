@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import signal
 from collections.abc import Callable
 from time import monotonic
 from types import AsyncGeneratorType, CoroutineType
@@ -96,6 +97,7 @@ def trace(plan: TaskPlan, request: Request, guard: Any) -> Outcome:
         _announce(plan, request, outcome)
         return outcome
     except BaseException as error:  # an interrupt that struck between the body's end and its bookkeeping
+        announce_internal_error(plan, request, error)
         return _failed(plan, request, error, started)
     finally:
         guard.interruptible = False
@@ -122,6 +124,7 @@ async def trace_coroutine(plan: TaskPlan, request: Request, guard: Any) -> Outco
         _announce(plan, request, outcome)
         return outcome
     except BaseException as error:
+        announce_internal_error(plan, request, error)
         return _failed(plan, request, error, started)
     finally:
         current.running.reset(token)
@@ -235,7 +238,7 @@ def _announce(plan: TaskPlan, request: Request, outcome: Outcome) -> None:
         if plan.on_success is not None:
             _handle(plan.on_success, value, task_id, args, kwargs)
         if signals.task_success.receivers:
-            signals.task_success.send(task, result=value)
+            signals.task_success.send(task, result=value, runtime=outcome.runtime)
     elif isinstance(outcome, Retried):
         value = outcome.error
         info = ExceptionInfo(outcome.error.exc or outcome.error, text=outcome.traceback)
@@ -275,6 +278,35 @@ def announce_failure(plan: TaskPlan, request: Request, outcome: Failed) -> Excep
 
         report_failure(plan.task, request, outcome.error, info.traceback)
     return info
+
+
+def announce_internal_error(plan: TaskPlan, request: Request, error: BaseException) -> None:
+    """Send the signal of an error that came from outside of the task's own code."""
+    if signals.task_internal_error.receivers:
+        info = ExceptionInfo(error)
+        signals.task_internal_error.send(
+            plan.task,
+            task_id=request.id,
+            args=request.args,
+            kwargs=request.kwargs,
+            request=dict(vars(request)),
+            exception=error,
+            traceback=info.tb,
+            einfo=info,
+        )
+
+
+def announce_revoked(plan: TaskPlan, request: Request, outcome: Revoked) -> None:
+    """Send the signal of a task that is not run, or whose run was terminated."""
+    if signals.task_revoked.receivers:
+        terminated = outcome.reason == "terminated"
+        signals.task_revoked.send(
+            plan.task,
+            request=request,
+            terminated=terminated,
+            signum=signal.SIGTERM if terminated else None,
+            expired=outcome.reason == "expired",
+        )
 
 
 def _handle(handler: Callable[..., Any], *args: Any) -> None:

@@ -18,8 +18,6 @@ ROWS = (
 #: Promises that no test shows, because nothing keeps them yet, with what is missing.
 OPEN = {
     "S089": "a task cannot have a result backend of its own",
-    "S095": "an unroutable message is an error or not as the broker has it; the option mandatory has no effect",
-    "S096": "the option immediate has no effect",
     "S157": "old import paths of classes come with the drop-in package",
     "S210": "there is no result backend named amqp",
     "S234": "there is no scheduler of periodic tasks yet",

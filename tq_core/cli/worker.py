@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -223,7 +224,11 @@ def _run(invocation: Invocation, app: Celery, given: Mapping[str, Any]) -> int:
     hostname = node_name(options.hostname)
     colorize = False if invocation.options.get("no_color") else None
     logging_options = {"loglevel": options.loglevel, "logfile": options.logfile, "colorize": colorize}
-    signals.celeryd_init.send(hostname, instance=None, conf=app.conf, options=dict(given))
+    if signals.celeryd_init.receivers:
+        # The worker is made from the settings, which receivers may change: as in Celery it is but a name yet.
+        unmade = SimpleNamespace(app=app, hostname=hostname)
+        signals.celeryd_init.send(hostname, instance=unmade, conf=app.conf, options=dict(given))
+        app.adopt_settings(app.conf)
     try:
         log.setup(app, options.loglevel, options.logfile, colorize=colorize)
     except OSError as error:
@@ -241,7 +246,8 @@ def _run(invocation: Invocation, app: Celery, given: Mapping[str, Any]) -> int:
         reference = AppReference(invocation.app_path, os.getcwd(), app.conf, logging_options)
     try:
         made = Worker(app, options, reference=reference)
-        signals.celeryd_after_setup.send(made.hostname, instance=made, conf=app.conf)
+        if signals.celeryd_after_setup.receivers:
+            signals.celeryd_after_setup.send(made.hostname, instance=made, conf=app.conf)
         return made.start()
     except PermissionError as error:
         if "/shm" not in str(error.filename):

@@ -97,6 +97,12 @@ class QueueSpec:
     consumer_arguments: Mapping[str, Any] = field(default_factory=dict)
     bindings: tuple[BindingSpec, ...] = ()
 
+    @property
+    def is_broadcast(self) -> bool:
+        """True for a kombu ``Broadcast``: every process that reads the settings has a queue of its own there."""
+        kind = self.exchange.type if self.exchange is not None else None
+        return kind == "fanout" and self.auto_delete and self.alias is not None
+
 
 _TEXT = {"type": "string"}
 _FLAG = {"type": "boolean"}

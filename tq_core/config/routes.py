@@ -19,7 +19,7 @@ class RouteRule:
 
     Attributes:
         pattern: as it was written.
-        expression: matches the names it means; None if the pattern is one task's exact name.
+        expression: matches the beginning of the names it means; None if the pattern is one task's exact name.
         options: publish options, such as ``queue``, ``routing_key`` or ``priority``; durations in seconds.
     """
 
@@ -29,7 +29,7 @@ class RouteRule:
 
     def matches(self, name: str) -> bool:
         """Say whether the rule is for the task of this name."""
-        return self.pattern == name if self.expression is None else self.expression.fullmatch(name) is not None
+        return self.pattern == name if self.expression is None else self.expression.match(name) is not None
 
 
 #: A rule, or something that decides itself: a function, an object with ``route_for_task``, or its dotted
@@ -87,8 +87,8 @@ _EXPECTED = "a mapping of patterns to queues, a pair, or the dotted path of a ro
 def route_rules(value: Any) -> tuple[Route, ...]:
     """Read ``task_routes`` in any of its forms.
 
-    A pattern is a task's name, a glob (``feeds.*``), a regular expression (``/…/``, ``re:…``, or a
-    compiled one).
+    A pattern is a task's name, a glob (``feeds.*``), or a regular expression (``/…/``, ``re:…``, or a compiled one),
+    which need only match the beginning of a name. In one mapping names are asked before patterns.
 
     Args:
         value: None, a mapping, a router, or a sequence of mappings, pairs and routers.
@@ -120,7 +120,7 @@ def _is_router(value: Any) -> bool:
 
 def _routes(entry: Any) -> Iterable[Route]:
     if isinstance(entry, Mapping):
-        return [_rule(pattern, target) for pattern, target in entry.items()]
+        return _exact_first([_rule(pattern, target) for pattern, target in entry.items()])
     if _is_router(entry):
         return [entry]
     if not isinstance(entry, (list, tuple)) or not entry:
@@ -128,7 +128,12 @@ def _routes(entry: Any) -> Iterable[Route]:
     if len(entry) == 2 and isinstance(entry[0], (str, re.Pattern)) and isinstance(entry[1], (str, Mapping)):
         return [_rule(*entry)]
     # Celery took a list of pairs within the list as an ordered mapping.
-    return [rule for pair in entry for rule in _routes(pair)]
+    return _exact_first([rule for pair in entry for rule in _routes(pair)])
+
+
+def _exact_first(rules: list[Route]) -> list[Route]:
+    """Order the rules of one mapping as Celery asks them: a task's own name before the patterns it matches."""
+    return sorted(rules, key=lambda rule: isinstance(rule, RouteRule) and rule.expression is not None)
 
 
 def _rule(pattern: Any, target: Any) -> RouteRule:

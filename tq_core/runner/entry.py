@@ -100,19 +100,22 @@ def _run(app: Celery, spec: RunnerSpec, board: Board, connection: Connection) ->
     set_default_app(app)
     try:
         if signals.worker_process_init.receivers:
-            signals.worker_process_init.send(None)
+            signals.worker_process_init.send(spec.node)
         runner = Runner(app, spec, board, connection)
     except Exception as error:  # a runner that cannot start says why in one line, and its supervisor decides
         logger.critical("A runner cannot start: %s: %s", type(error).__name__, error, exc_info=error)
         connection.send(("failed", f"{type(error).__name__}: {error}"))
         os._exit(EXIT_CANNOT_START)
     whole = runner.run()
+    exitcode = 0 if whole else EXIT_BROKEN
+    if signals.worker_process_shutdown.receivers:
+        signals.worker_process_shutdown.send(spec.node, pid=os.getpid(), exitcode=exitcode)
     # A task may have closed any of these; that must not change how the process ends.
     for finish in (app.close, logging.shutdown, sys.stdout.flush, sys.stderr.flush):
         with suppress(Exception):
             finish()
     # Threads that a task left behind must not keep the process.
-    os._exit(0 if whole else EXIT_BROKEN)
+    os._exit(exitcode)
 
 
 def _own_signals() -> None:

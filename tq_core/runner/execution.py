@@ -13,7 +13,7 @@ from tq_core.runner import narration
 from tq_core.runner.board import BoardRow
 from tq_core.runner.job import Job, request_of
 from tq_core.runner.limits import Limits
-from tq_core.tracing import trace, trace_coroutine
+from tq_core.tracing import announce_internal_error, trace, trace_coroutine
 
 #: Exit code of a runner whose descriptors a task has closed.
 EXIT_ROBBED = 72
@@ -91,6 +91,8 @@ class TaskExecution:
 
     def interrupted(self, job: Job, error: BaseException) -> Outcome:
         """Return the outcome of a job that an error hit outside of its own code."""
+        if job.plan is not None and job.request is not None:
+            announce_internal_error(job.plan, job.request, error)
         return Failed(error, format_exception(error), monotonic() - job.started)
 
     def _take_slot(self, job: Job) -> int:

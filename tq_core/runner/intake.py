@@ -13,6 +13,7 @@ from tq_core.message import Delivery
 from tq_core.outcome import Buried, Failed, Outcome, Revoked, Succeeded
 from tq_core.runner import narration
 from tq_core.runner.job import Job
+from tq_core.runner.received import ReceivedMessage, ReceivedRequest
 from tq_core.runner.throttle import KEPT
 from tq_core.tracing import TaskPlan
 
@@ -60,6 +61,7 @@ class Intake:
         revoked: what must not run.
         throttle: keeps rate limits; None where there are none.
         listeners: told of each admitted delivery (``tq_task_received``).
+        sender: what receivers of signals get as their sender, with ``app`` and ``hostname``.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Intake:
         revoked: Revocations,
         throttle: Throttle | None = None,
         listeners: Sequence[Callable[[Delivery], None]] = (),
+        sender: Any = None,
     ) -> None:
         self._tasks = tasks
         self._read = read
@@ -81,6 +84,7 @@ class Intake:
         self._throttle = throttle
         self._lines: Mapping[str, Line] = throttle.lines if throttle is not None else {}
         self._listeners = tuple(listeners)
+        self._sender = sender
         self._plans: dict[str, TaskPlan] = {}
         self._wary = False
 
@@ -103,7 +107,8 @@ class Intake:
                 for listener in self._listeners:
                     listener(delivery)
                 if signals.task_received.receivers:
-                    signals.task_received.send(job.plan and job.plan.task, request=job)
+                    sender = self._sender
+                    signals.task_received.send(sender, request=ReceivedRequest(sender.app, job, sender.hostname))
             elif isinstance(verdict, Park):
                 admission.parked.append(verdict)
             else:
@@ -126,6 +131,7 @@ class Intake:
     def _judge(self, delivery: Delivery, earlier: Mapping[str, ResultRecord], now: float) -> tuple[Job, Any]:
         if delivery.message is None:
             error = TQError(delivery.defect or "the message cannot be read")
+            self._announce_rejected(delivery, error)
             return Job(delivery, None, None), Buried(f"unreadable message: {error}", error)
         try:
             message = self._read(delivery.message)
@@ -136,7 +142,8 @@ class Intake:
         except NotRegistered as error:
             job = Job(delivery, message, None)
             if signals.task_unknown.receivers:
-                signals.task_unknown.send(None, message=delivery, exc=error, name=message.name, id=message.id)
+                received = ReceivedMessage(delivery)
+                signals.task_unknown.send(self._sender, message=received, exc=error, name=message.name, id=message.id)
             return job, Buried(
                 f"unknown task {message.name!r}: no task of this name is registered in this worker", error
             )
@@ -175,14 +182,17 @@ class Intake:
     def _unreadable(self, delivery: Delivery, error: TQError) -> tuple[Job, Outcome]:
         # Its frames and the decoder's own error hold the body, which may be large, until the collector comes by.
         error.__traceback__ = error.__cause__ = error.__context__ = None
-        if signals.task_rejected.receivers:
-            signals.task_rejected.send(None, message=delivery, exc=error)
+        self._announce_rejected(delivery, error)
         job = Job(delivery, None, None)
         assert delivery.message is not None
         job.task_id = delivery.message.id
         name = delivery.message.headers.get("task")
         job.task_name = name if isinstance(name, str) else ""
         return job, Buried(f"{type(error).__name__}: {error}", error)
+
+    def _announce_rejected(self, delivery: Delivery, error: TQError) -> None:
+        if signals.task_rejected.receivers:
+            signals.task_rejected.send(self._sender, message=ReceivedMessage(delivery), exc=error)
 
     def _earlier_records(self, deliveries: Sequence[Delivery]) -> Mapping[str, ResultRecord]:
         """Fetch what is known about redelivered tasks; an answer that cannot be had counts as none."""

@@ -137,6 +137,8 @@ def request_of(job: Job, hostname: str, *, loglevel: int | None = None, logfile:
         "logfile": logfile,
         "task_object": job.plan.task if job.plan is not None else None,
     }
+    if envelope.exchange:
+        request.delivery_info["queue"] = delivery.queue  # type: ignore[index]  # it was made above
     if extra:
         known = request.__dict__
         for name, value in extra.items():

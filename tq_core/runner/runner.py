@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
-from tq_core import signals
 from tq_core.contracts.pool import Pool
 from tq_core.outcome import Outcome
 from tq_core.runner.board import Board
@@ -84,10 +83,16 @@ class Runner:
         spec: what to do.
         board: where to note it.
         connection: to the supervisor; None for a runner that lives in somebody's test.
+
+    Attributes:
+        app: the application.
+        hostname: the worker's node name.
     """
 
     def __init__(self, app: Celery, spec: RunnerSpec, board: Board, connection: Connection | None = None) -> None:
         conf = app.conf
+        self.app = app
+        self.hostname = spec.node
         self._spec = spec
         self._finished_tasks = 0
         self._ready = threading.Event()
@@ -121,6 +126,7 @@ class Runner:
             revoked=self._revoked,
             throttle=None if conf.worker_disable_rate_limits else throttle,
             listeners=app.plugins.observers("tq_task_received"),
+            sender=self,
         )
         consumer = broker.consumer(spec.queues, consumer_id=spec.consumer_id, prefetch=spec.prefetch)
         settler = Settler(app, backend, consumer.settle, hostname=spec.node, claimant=spec.consumer_id)
@@ -167,8 +173,6 @@ class Runner:
         if "tq_core.coroutines" in sys.modules:
             # Only where coroutines have run: importing asyncio to close nothing would cost every runner its time.
             sys.modules["tq_core.coroutines"].close_kept_loops()
-        if signals.worker_process_shutdown.receivers:
-            signals.worker_process_shutdown.send(None, pid=os.getpid(), exitcode=0)
         if self._mailbox is not None:
             self._mailbox.say("finished", self._finished_tasks)
         return not self._transport.broken

@@ -25,7 +25,7 @@ from tq_core.runner import narration
 from tq_core.runner.followups import FollowUps
 from tq_core.runner.job import Job, request_of
 from tq_core.timeutil import now
-from tq_core.tracing import announce_failure
+from tq_core.tracing import announce_failure, announce_internal_error, announce_revoked
 
 if TYPE_CHECKING:
     from tq_core.app import Celery
@@ -190,6 +190,8 @@ class Settler:
             error = TaskRevokedError(outcome.reason)
             batch.follow_ups += self._follow_ups.after_failure(job, self._request(job), error, None)
             self._record_failure(batch, job, states.REVOKED, error, None)
+            if job.plan is not None:
+                announce_revoked(job.plan, self._request(job), outcome)
             batch.endings.append(Ack(job.tag))
             if signals.task_revoked.receivers:
                 signals.task_revoked.send(
@@ -208,6 +210,8 @@ class Settler:
         try:
             failed = Failed(error, format_exception(error), 0.0)
             narration.ended(job, failed)
+            if job.plan is not None:
+                announce_internal_error(job.plan, self._request(job), error)
             batch.follow_ups += self._fail_rest(job, error, failed.traceback)
             self._record_failure(batch, job, states.FAILURE, error, failed.traceback)
             batch.endings.append(Ack(job.tag))
@@ -372,6 +376,8 @@ class Settler:
         except BaseException as error:
             failed = Failed(error, format_exception(error), 0.0)
             narration.ended(job, failed)
+            if job.plan is not None:
+                announce_internal_error(job.plan, self._request(job), error)
             described = describe_exception(error)
             failure = ResultRecord(
                 record.task_id,

@@ -69,7 +69,9 @@ class Worker:
         self.pool = app.plugins.pool_class(self.pool_name)
         concurrency = concurrency_of(app, options, self.pool.usual_concurrency)
         self.layout = self.pool.layout(concurrency, options.processes or conf.worker_processes)
-        self.queues = app.queues.consumed(options.queues, options.exclude_queues)
+        app.queues.select(options.queues, options.exclude_queues)
+        if conf.worker_direct:
+            app.queues.select_add(f"{self.hostname}.dq", exchange="C.dq2", routing_key=self.hostname)
         self.start_method = self._start_method()
         self._reference = reference
         if self.start_method != "fork" and reference is None:
@@ -89,7 +91,6 @@ class Worker:
         self._exit_code = EXIT_OK
         self._aftermath = Aftermath(app, self.hostname)
         check_limits(app, self.pool_name, self.pool.capabilities)
-        heard = conf.worker_enable_remote_control and app.broker.capabilities.control
         self._revocation = Revocation(
             app,
             self._tell,
@@ -98,15 +99,21 @@ class Worker:
             polls=not app.broker.capabilities.control,
         )
         self._changes = TaskChanges(app, self._tell, self.pool_name, self.pool.capabilities)
+        heard = conf.worker_enable_remote_control and app.broker.capabilities.control
         self._control = self._make_control() if heard else None
+        if signals.worker_init.receivers:
+            signals.worker_init.send(self)
+
+    @property
+    def queues(self) -> list[str]:
+        """Names of the queues it receives from."""
+        return self.app.queues.consume_from
 
     # life
 
     def start(self) -> int:
         """Run until stopped, and return the exit code."""
         with self._desk:
-            if signals.worker_init.receivers:
-                signals.worker_init.send(self)
             if not self._connect():
                 return EXIT_FAILURE if self._desk.stop is None else EXIT_OK
             if self.options.purge:
@@ -126,7 +133,8 @@ class Worker:
                 if self._control is not None:
                     self._control.close()
                 self._board.close()
-                signals.worker_shutdown.send(self)
+                if signals.worker_shutdown.receivers:
+                    signals.worker_shutdown.send(self)
                 for listener in self.app.plugins.observers("tq_worker_shutdown"):
                     listener(self.hostname)
                 self.app.close()
@@ -193,6 +201,8 @@ class Worker:
                 return
             if number not in taken:
                 revoked = self._revocation.revoked
+                if signals.worker_before_create_process.receivers:
+                    signals.worker_before_create_process.send(self)
                 runner = self._launcher.launch(
                     number, self._runners, revoked=revoked.ids(), stamps=revoked.stamps(), changes=self._changes.all()
                 )
@@ -218,7 +228,8 @@ class Worker:
         if not self._announced and len([r for r in self._runners if r.ready]) >= self._wanted:
             self._announced = True
             logger.info("%s ready.", self.hostname)
-            signals.worker_ready.send(self)
+            if signals.worker_ready.receivers:
+                signals.worker_ready.send(self)
             for listener in self.app.plugins.observers("tq_worker_ready"):
                 listener(self.hostname)
 
@@ -251,7 +262,10 @@ class Worker:
             return
         self._stopping = desk.stop
         name = signal_name(desk.signal_number)
-        signals.worker_shutting_down.send(self.hostname, sig=name, how=desk.stop, exitcode=EXIT_OK)
+        if signals.worker_shutting_down.receivers:
+            exitcode = EXIT_FAILURE if desk.stop == COLD else self._exit_code
+            how = (desk.stop or WARM).capitalize()
+            signals.worker_shutting_down.send(self.hostname, sig=name, how=how, exitcode=exitcode)
         if desk.stop == WARM:
             logger.warning("worker: Warm shutdown (%s)", name)
             for runner in self._runners:

@@ -141,6 +141,8 @@ class Topology:
         ):
             if value is not None:
                 arguments[name] = int(value * factor)
+        if spec.is_broadcast:
+            arguments.setdefault("x-expires", FRONT_EXPIRES)
         return {**arguments, **spec.queue_arguments}
 
     # what is made
@@ -273,7 +275,9 @@ class Topology:
             spec.name,
             durable=spec.durable,
             exclusive=False,
-            auto_delete=spec.auto_delete,
+            # A broadcast's queue is this worker's own. It would go whenever it is not listened to, as between two
+            # batches, with the messages in it; it expires instead.
+            auto_delete=spec.auto_delete and not spec.is_broadcast,
             arguments=self.arguments(spec.name),
         )
         _declare(channel, asked, until)
