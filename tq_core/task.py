@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from tq_core import current, states
 from tq_core.arity import Arity
 from tq_core.errors import BrokerUnavailable, Ignore, ImproperlyConfigured, MaxRetriesExceededError, Retry
 from tq_core.request import Request
+from tq_core.type_variables import P, R_co
 
 if TYPE_CHECKING:
     from tq_core.app import Celery
-    from tq_core.results.async_result import AsyncResult
+    from tq_core.canvas.mapping import chunks as Chunks
+    from tq_core.canvas.mapping import xmap, xstarmap
+    from tq_core.canvas.signature import Signature
 
+    # In the class below its own name is that of a method.
+    from tq_core.results.async_result import AsyncResult as Result
+    from tq_core.results.eager import EagerResult
+
+#: An exception class.
+ExceptionClass = type[Exception]
 
 #: Some exception classes.
 ExceptionClasses = tuple[type[BaseException], ...]
@@ -33,7 +42,7 @@ class FromSetting:
         return None if app is None else getattr(app.conf, self.name)
 
 
-class Task:
+class Task(Generic[P, R_co]):
     """A unit of work that workers know by name.
 
     Usually made with ``@app.task``; a subclass with a ``run`` method works as well. There is one instance of a task
@@ -64,7 +73,7 @@ class Task:
     #: Raised by :meth:`retry` at the limit; a class may have another.
     MaxRetriesExceededError: Any = MaxRetriesExceededError
     #: Raised by :meth:`apply_async` when the broker is away.
-    OperationalError: type[Exception] = BrokerUnavailable
+    OperationalError: ExceptionClass = BrokerUnavailable
 
     app: Celery | None = None
     name: str = ""
@@ -109,18 +118,19 @@ class Task:
         """The task's body; a subclass or a decorated function gives it."""
         raise NotImplementedError("Tasks must define the run method.")
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Run the body here and now, like any function."""
         outer = current.running.get()
         token = current.running.set(Request(args=args, kwargs=kwargs, task=self.name, task_object=self, outer=outer))
         try:
-            return self.run(*args, **kwargs)
+            value: R_co = self.run(*args, **kwargs)
+            return value
         finally:
             current.running.reset(token)
 
     # calling
 
-    def delay(self, *args: Any, **kwargs: Any) -> AsyncResult:
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> Result[R_co]:
         """Send the task with these arguments and return its result handle at once."""
         return self.apply_async(args, kwargs)
 
@@ -134,7 +144,7 @@ class Task:
         link_error: Any = None,
         shadow: str | None = None,
         **options: Any,
-    ) -> AsyncResult:
+    ) -> Result[R_co]:
         """Send the task.
 
         Args:
@@ -157,7 +167,7 @@ class Task:
             self, args, kwargs, task_id, _given(options, link=link, link_error=link_error, shadow=shadow)
         )
 
-    async def adelay(self, *args: Any, **kwargs: Any) -> AsyncResult:
+    async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> Result[R_co]:
         """As :meth:`delay`; the running loop turns while the broker is waited for."""
         return await self.aapply_async(args, kwargs)
 
@@ -171,7 +181,7 @@ class Task:
         link_error: Any = None,
         shadow: str | None = None,
         **options: Any,
-    ) -> AsyncResult:
+    ) -> Result[R_co]:
         """As :meth:`apply_async`; the running loop turns while the broker is waited for.
 
         What many coroutines send at the same time travels in few batches. Cancelling the wait does not take the
@@ -191,7 +201,7 @@ class Task:
         retries: int = 0,
         throw: bool | None = None,
         **options: Any,
-    ) -> Any:
+    ) -> EagerResult[R_co]:
         """Run the task here and now, behaving as in a worker, and return an ``EagerResult``."""
         return self._bound_app().apply_eagerly(
             self,
@@ -205,7 +215,7 @@ class Task:
             **options,
         )
 
-    def AsyncResult(self, task_id: str, **options: Any) -> AsyncResult:
+    def AsyncResult(self, task_id: str, **options: Any) -> Result[R_co]:
         """Return the handle of a result by id."""
         return self._bound_app().AsyncResult(task_id, task_name=self.name, **options)
 
@@ -218,31 +228,35 @@ class Task:
 
     # signatures
 
-    def signature(self, args: Any = None, *rest: Any, **options: Any) -> Any:
+    def signature(self, args: Any = None, *rest: Any, **options: Any) -> Signature[R_co]:
         """Return a signature of this task: a call that has not been made."""
-        return self._bound_app().signature(self, args, *rest, **options)
+        made: Signature[R_co] = self._bound_app().signature(self, args, *rest, **options)
+        return made
 
     subtask = signature
 
-    def s(self, *args: Any, **kwargs: Any) -> Any:
+    def s(self, *args: Any, **kwargs: Any) -> Signature[R_co]:
         """Return a signature with these arguments."""
         return self.signature(args, kwargs)
 
-    def si(self, *args: Any, **kwargs: Any) -> Any:
+    def si(self, *args: P.args, **kwargs: P.kwargs) -> Signature[R_co]:
         """Return an immutable signature: results of earlier tasks are not added to its arguments."""
         return self.signature(args, kwargs, immutable=True)
 
-    def map(self, it: Any) -> Any:
+    def map(self, it: Iterable[Any]) -> xmap[R_co]:
         """Return a signature that calls this task with each item, in one run."""
-        return self._bound_app().mapping("xmap", self, it)
+        made: xmap[R_co] = self._bound_app().mapping("xmap", self, it)
+        return made
 
-    def starmap(self, it: Any) -> Any:
+    def starmap(self, it: Iterable[Iterable[Any]]) -> xstarmap[R_co]:
         """Return a signature that calls this task with each item's members, in one run."""
-        return self._bound_app().mapping("xstarmap", self, it)
+        made: xstarmap[R_co] = self._bound_app().mapping("xstarmap", self, it)
+        return made
 
-    def chunks(self, it: Any, n: int) -> Any:
+    def chunks(self, it: Iterable[Iterable[Any]], n: int) -> Chunks[R_co]:
         """Return a signature that calls this task with each item's members, ``n`` items in a run."""
-        return self._bound_app().mapping("chunks", self, it, n)
+        made: Chunks[R_co] = self._bound_app().mapping("chunks", self, it, n)
+        return made
 
     # inside a run
 

@@ -80,6 +80,7 @@ def _register_unlock(app: Celery) -> None:
     @app.task(name="celery.chord_unlock", bind=True, max_retries=None, default_retry_delay=1, ignore_result=True)
     def chord_unlock(
         self: Any,
+        /,
         group_id: str,
         callback: Any,
         interval: float | None = None,

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
 from tq_core import current
+from tq_core.canvas.call_fields import CallFields
 from tq_core.canvas.freezing import Place
+from tq_core.type_variables import R_co
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from tq_core.app import Celery
+    from tq_core.canvas.chain import chain
+    from tq_core.canvas.group import group
+    from tq_core.results.async_result import AsyncResult as Result
+    from tq_core.results.eager import EagerResult
+    from tq_core.task import Task
+
+#: The value of another signature.
+V = TypeVar("V")
+#: A kind of signature.
+Kind = TypeVar("Kind", bound="Signature[Any]")
 
 #: Options of a frozen immutable signature that a call cannot change.
 _KEPT_WHEN_SET = ("group_id", "stamped_headers")
 
 
-class Signature(dict[str, Any]):
+class Signature(CallFields, Generic[R_co]):
     """One call of a task: its name, arguments and options.
 
     A signature is a ``dict`` of exactly the keys Celery writes, so it can be serialized as it is; :func:`signature`
@@ -79,10 +93,10 @@ class Signature(dict[str, Any]):
     # kinds
 
     @classmethod
-    def register_type(cls, name: str | None = None) -> Any:
+    def register_type(cls, name: str | None = None) -> Callable[[type[Kind]], type[Kind]]:
         """Return a decorator that makes a class the one for mappings whose ``subtask_type`` is ``name``."""
 
-        def register(subclass: type[Signature]) -> type[Signature]:
+        def register(subclass: type[Kind]) -> type[Kind]:
             Signature._types[name or subclass.__name__] = subclass
             return subclass
 
@@ -109,79 +123,6 @@ class Signature(dict[str, Any]):
         )
 
     # what it is
-
-    @property
-    def task(self) -> str:
-        """Name of the task."""
-        name: str = self["task"]
-        return name
-
-    @property
-    def name(self) -> str:
-        """Name of the task."""
-        return self.task
-
-    @property
-    def args(self) -> tuple[Any, ...]:
-        """Positional arguments."""
-        return tuple(self["args"])
-
-    @args.setter
-    def args(self, value: Sequence[Any]) -> None:
-        self["args"] = tuple(value)
-
-    @property
-    def kwargs(self) -> dict[str, Any]:
-        """Keyword arguments."""
-        found: dict[str, Any] = self["kwargs"]
-        return found
-
-    @kwargs.setter
-    def kwargs(self, value: Mapping[str, Any]) -> None:
-        self["kwargs"] = dict(value)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Options of ``apply_async``."""
-        found: dict[str, Any] = self["options"]
-        return found
-
-    @options.setter
-    def options(self, value: Mapping[str, Any]) -> None:
-        self["options"] = dict(value)
-
-    @property
-    def subtask_type(self) -> str | None:
-        """Kind of canvas, None for a plain task."""
-        kind: str | None = self.get("subtask_type")
-        return kind
-
-    @property
-    def immutable(self) -> bool:
-        """True when results of earlier tasks are not added to the arguments."""
-        return bool(self.get("immutable"))
-
-    @immutable.setter
-    def immutable(self, value: bool) -> None:
-        self["immutable"] = value
-
-    @property
-    def id(self) -> str | None:
-        """Id of the result, once frozen."""
-        task_id: str | None = self.options.get("task_id")
-        return task_id
-
-    @property
-    def parent_id(self) -> str | None:
-        """Id of the task before it, once known."""
-        parent_id: str | None = self.options.get("parent_id")
-        return parent_id
-
-    @property
-    def root_id(self) -> str | None:
-        """Id of the work-flow's first task, once known."""
-        root_id: str | None = self.options.get("root_id")
-        return root_id
 
     @property
     def app(self) -> Celery:
@@ -212,14 +153,17 @@ class Signature(dict[str, Any]):
         args, kwargs, _ = self._merge(partial_args, partial_kwargs, {})
         return self.type(*args, **kwargs)
 
-    def delay(self, *partial_args: Any, **partial_kwargs: Any) -> Any:
+    def delay(self, *partial_args: Any, **partial_kwargs: Any) -> Result[R_co]:
         """Send it with these arguments before its own and return the result's handle."""
         return self.apply_async(partial_args, partial_kwargs)
 
-    def apply(self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any) -> Any:
+    def apply(
+        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> EagerResult[R_co]:
         """Run it in this process as a worker would and return an ``EagerResult``."""
         merged_args, merged_kwargs, merged = self._merge(args, kwargs, options)
-        return self.type.apply(merged_args, merged_kwargs, **merged)
+        result: EagerResult[R_co] = self.type.apply(merged_args, merged_kwargs, **merged)
+        return result
 
     def apply_async(
         self,
@@ -227,7 +171,7 @@ class Signature(dict[str, Any]):
         kwargs: Mapping[str, Any] | None = None,
         route_name: str | None = None,
         **options: Any,
-    ) -> Any:
+    ) -> Result[R_co]:
         """Send it and return the result's handle.
 
         Args:
@@ -246,15 +190,16 @@ class Signature(dict[str, Any]):
             return self.app.send_task(self.task, sent_args, sent_kwargs, **merged)
         return task.apply_async(sent_args, sent_kwargs, **merged)
 
-    async def adelay(self, *partial_args: Any, **partial_kwargs: Any) -> Any:
+    async def adelay(self, *partial_args: Any, **partial_kwargs: Any) -> Result[R_co]:
         """As :meth:`delay`; the running loop turns while the broker is waited for."""
         return await self.aapply_async(partial_args, partial_kwargs)
 
     async def aapply_async(
         self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
-    ) -> Any:
+    ) -> Result[R_co]:
         """As :meth:`apply_async`; the running loop turns while the broker is waited for."""
-        return await self.app.sender.send_together(partial(self.apply_async, args, kwargs, **options))
+        result: Result[R_co] = await self.app.sender.send_together(partial(self.apply_async, args, kwargs, **options))
+        return result
 
     def _merge(
         self, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None, options: Mapping[str, Any]
@@ -275,7 +220,7 @@ class Signature(dict[str, Any]):
 
     # making others of it
 
-    def clone(self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **opts: Any) -> Any:
+    def clone(self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **opts: Any) -> Self:
         """Return a copy with arguments and options added, as a call would add them."""
         if args or kwargs or opts:
             merged_args, merged_kwargs, options = self._merge(args, kwargs, opts)
@@ -298,7 +243,7 @@ class Signature(dict[str, Any]):
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
-    ) -> Any:
+    ) -> Self:
         """Return a copy in which what is given stands in place of what was there."""
         twin = self.clone()
         if args is not None:
@@ -309,7 +254,7 @@ class Signature(dict[str, Any]):
             twin.options = dict(options)
         return twin
 
-    def set(self, immutable: bool | None = None, **options: Any) -> Any:
+    def set(self, immutable: bool | None = None, **options: Any) -> Self:
         """Set options and return the signature itself."""
         if immutable is not None:
             self.set_immutable(immutable)
@@ -328,9 +273,10 @@ class Signature(dict[str, Any]):
         root_id: str | None = None,
         parent_id: str | None = None,
         group_index: int | None = None,
-    ) -> Any:
+    ) -> Result[R_co]:
         """Fix the ids now and return the handle of the result it will have."""
-        return self._freeze(Place(_id, group_id, group_index, chord, root_id, parent_id))
+        result: Result[R_co] = self._freeze(Place(_id, group_id, group_index, chord, root_id, parent_id))
+        return result
 
     def _freeze(self, place: Place) -> Any:
         producer = self.app.producer
@@ -348,7 +294,7 @@ class Signature(dict[str, Any]):
         """Call ``errback`` when the task fails; adding it twice is adding it once."""
         return self.append_to_list_option("link_error", errback)
 
-    def on_error(self, errback: Any) -> Signature:
+    def on_error(self, errback: Any) -> Self:
         """As :meth:`link_error`, but return the signature itself."""
         self.link_error(errback)
         return self
@@ -395,6 +341,13 @@ class Signature(dict[str, Any]):
 
     # composition
 
+    # A dict's "|" joins members and gives a dict; a signature is none to that extent.
+    @overload  # type: ignore[override]
+    def __or__(self, other: group[V]) -> Any: ...
+
+    @overload
+    def __or__(self, other: Signature[V]) -> chain[V]: ...
+
     def __or__(self, other: Any) -> Any:
         """``a | b``: ``b`` follows ``a`` and gets its result."""
         from tq_core.canvas.chain import joined
@@ -403,13 +356,17 @@ class Signature(dict[str, Any]):
             return NotImplemented
         return joined(self, other)
 
-    def __invert__(self) -> Any:
+    if TYPE_CHECKING:  # otherwise mypy takes a dict's, which gives a dict
+
+        def __ror__(self, other: Signature[Any]) -> chain[R_co]: ...  # type: ignore[override]
+
+    def __invert__(self) -> R_co:
         """``~sig``: send it and wait for its value."""
         return self.apply_async().get()
 
     # about
 
-    def AsyncResult(self, task_id: str | None = None) -> Any:
+    def AsyncResult(self, task_id: str | None = None) -> Result[R_co]:
         """Return the handle of a result of this task."""
         return self.app.AsyncResult(task_id or self.id or "", task_name=self.task)
 
@@ -446,6 +403,46 @@ def _copied(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _rebuilt(fields: dict[str, Any]) -> Signature:
     return Signature.from_dict(fields)
+
+
+@overload
+def signature(
+    varies: Kind,
+    args: Sequence[Any] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    *,
+    app: Celery | None = None,
+    **ex: Any,
+) -> Kind: ...
+
+
+@overload
+def signature(
+    varies: Task[..., V],
+    args: Sequence[Any] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    *,
+    app: Celery | None = None,
+    **ex: Any,
+) -> Signature[V]: ...
+
+
+@overload
+def signature(
+    varies: str,
+    args: Sequence[Any] | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    *,
+    app: Celery | None = None,
+    **ex: Any,
+) -> Signature: ...
+
+
+@overload
+def signature(varies: Mapping[str, Any], *, app: Celery | None = None) -> Any: ...
 
 
 def signature(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from tq_core import current, states
 from tq_core.errors import IncompleteStream
@@ -12,14 +12,17 @@ from tq_core.results import waiting
 from tq_core.results.descendants import Ancestor
 from tq_core.results.record_view import RecordView
 from tq_core.results.values import document, raise_of, value_of
+from tq_core.type_variables import R_co
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from tq_core.app import Celery
     from tq_core.contracts.backend import Backend, ResultRecord
     from tq_core.results.group_result import GroupResult
 
 
-class AsyncResult(RecordView, Ancestor):
+class AsyncResult(RecordView, Ancestor, Generic[R_co]):
     """One task's result, by id.
 
     Making one costs nothing and asks nobody. A ready result is kept, so it is asked for once. Safe to read from any
@@ -100,7 +103,7 @@ class AsyncResult(RecordView, Ancestor):
         disable_sync_subtasks: bool = True,
         EXCEPTION_STATES: Any = states.EXCEPTION_STATES,
         PROPAGATE_STATES: Any = states.PROPAGATE_STATES,
-    ) -> Any:
+    ) -> R_co:
         """Wait until the task has ended and return its value.
 
         Args:
@@ -125,7 +128,7 @@ class AsyncResult(RecordView, Ancestor):
             waiting.assert_will_not_block()
         if self._record is None:
             self._wait(timeout, propagate and follow_parents, interval, on_message, on_interval or self.on_interval)
-        value = self._kept_value(propagate)
+        value: R_co = self._kept_value(propagate)
         if callback is not None:
             callback(self.id, value)
         return value
@@ -138,7 +141,7 @@ class AsyncResult(RecordView, Ancestor):
         propagate: bool = True,
         follow_parents: bool = True,
         disable_sync_subtasks: bool = True,
-    ) -> Any:
+    ) -> R_co:
         """As :meth:`get`; the running loop turns meanwhile. ``await result`` is the same without arguments.
 
         All coroutines of a process, in whatever loops, wait over one subscription to the backend. Cancelling the wait
@@ -160,9 +163,10 @@ class AsyncResult(RecordView, Ancestor):
             waiting.assert_will_not_block()
         if self._record is None:
             await self._arrive(timeout, propagate and follow_parents)
-        return self._kept_value(propagate)
+        value: R_co = self._kept_value(propagate)
+        return value
 
-    def __await__(self) -> Generator[Any, None, Any]:
+    def __await__(self) -> Generator[Any, None, R_co]:
         """Wait for the task and return its value, or raise its exception; see :meth:`aget`."""
         return self.aget().__await__()
 
@@ -231,8 +235,8 @@ class AsyncResult(RecordView, Ancestor):
             self._raise_of(record)
 
     def then(
-        self, callback: Callable[[Any], Any], on_error: Callable[[Any], Any] | None = None, weak: bool = False
-    ) -> Any:
+        self, callback: Callable[[Self], Any], on_error: Callable[[Self], Any] | None = None, weak: bool = False
+    ) -> Self:
         """Call ``callback`` with this result once it is ready; returns at once.
 
         A result that is here already is answered in this thread; otherwise one thread of the process calls all
@@ -252,7 +256,7 @@ class AsyncResult(RecordView, Ancestor):
         self._when_ready([self], partial(self._answer, callback, on_error))
         return self
 
-    def _answer(self, callback: Callable[[Any], Any], on_error: Callable[[Any], Any] | None) -> None:
+    def _answer(self, callback: Callable[[Self], Any], on_error: Callable[[Self], Any] | None) -> None:
         assert self._record is not None
         if self._record.state == states.SUCCESS:
             callback(self)
@@ -370,7 +374,7 @@ class AsyncResult(RecordView, Ancestor):
             return other.id == self.id
         return other == self.id if isinstance(other, str) else NotImplemented
 
-    def __copy__(self) -> AsyncResult:
+    def __copy__(self) -> Self:
         return type(self)(self.id, self._backend, self.task_name, self._app, self.parent)
 
     def __reduce__(self) -> Any:

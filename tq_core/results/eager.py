@@ -15,13 +15,14 @@ from tq_core.protocol.exception import describe_exception
 from tq_core.request import Request
 from tq_core.results.async_result import AsyncResult
 from tq_core.timeutil import now
+from tq_core.type_variables import R_co
 
 if TYPE_CHECKING:
     from tq_core.app import Celery
     from tq_core.task import Task
 
 
-class EagerResult(AsyncResult):
+class EagerResult(AsyncResult[R_co]):
     """The result of a task that has already run here.
 
     Args:

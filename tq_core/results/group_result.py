@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from tq_core import current, states
 from tq_core.contracts.backend import ResultRecord
@@ -15,13 +15,16 @@ from tq_core.results.async_result import AsyncResult, ancestors, result_from_tup
 from tq_core.results.descendants import Ancestor
 from tq_core.results.progress import shown
 from tq_core.results.values import document, raise_of, value_of
+from tq_core.type_variables import T
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from tq_core.app import Celery
     from tq_core.contracts.backend import Backend
 
 
-class ResultSet:
+class ResultSet(Generic[T]):
     """Some results. Questions about all of them cost one look at the backend, waiting for them one watch.
 
     Args:
@@ -151,7 +154,7 @@ class ResultSet:
         disable_sync_subtasks: bool = True,
         on_interval: Callable[[], Any] | None = None,
         progress: bool | Callable[[int, int], Any] = False,
-    ) -> list[Any]:
+    ) -> list[T]:
         """As :meth:`join`."""
         return self.join(
             timeout, propagate, interval, callback, no_ack, on_message, disable_sync_subtasks, on_interval, progress
@@ -168,7 +171,7 @@ class ResultSet:
         disable_sync_subtasks: bool = True,
         on_interval: Callable[[], Any] | None = None,
         progress: bool | Callable[[int, int], Any] = False,
-    ) -> list[Any]:
+    ) -> list[T]:
         """Wait until all have ended and return their values in order.
 
         Args:
@@ -203,7 +206,7 @@ class ResultSet:
 
     async def aget(
         self, timeout: float | None = None, propagate: bool = True, disable_sync_subtasks: bool = True
-    ) -> list[Any]:
+    ) -> list[T]:
         """As :meth:`join`; the running loop turns meanwhile. ``await results`` is the same without arguments.
 
         Args:
@@ -234,7 +237,7 @@ class ResultSet:
 
     ajoin = aget
 
-    def __await__(self) -> Generator[Any, None, list[Any]]:
+    def __await__(self) -> Generator[Any, None, list[T]]:
         """Wait for all and return their values in order, or raise the first error; see :meth:`aget`."""
         return self.aget().__await__()
 
@@ -250,14 +253,14 @@ class ResultSet:
         for leaf in self._arriving(timeout, False, interval, on_message, on_interval):
             yield leaf.id, document(leaf._record)
 
-    def iterate(self, timeout: float | None = None, propagate: bool = True, interval: float = 0.5) -> Iterator[Any]:
+    def iterate(self, timeout: float | None = None, propagate: bool = True, interval: float = 0.5) -> Iterator[T]:
         """Yield each value as it arrives."""
         for leaf in self._arriving(timeout, propagate, interval, None, None):
             yield _kept_value(leaf, propagate)
 
     def then(
-        self, callback: Callable[[Any], Any], on_error: Callable[[Any], Any] | None = None, weak: bool = False
-    ) -> Any:
+        self, callback: Callable[[Self], Any], on_error: Callable[[Self], Any] | None = None, weak: bool = False
+    ) -> Self:
         """Call ``callback`` with this set once all are ready, or ``on_error`` when one failed; returns at once.
 
         See :meth:`AsyncResult.then` for where it is called.
@@ -272,7 +275,7 @@ class ResultSet:
         return self
 
     def _answer(
-        self, leaves: Sequence[Any], callback: Callable[[Any], Any], on_error: Callable[[Any], Any] | None
+        self, leaves: Sequence[Any], callback: Callable[[Self], Any], on_error: Callable[[Self], Any] | None
     ) -> None:
         if all(leaf._record.state == states.SUCCESS for leaf in leaves):
             callback(self)
@@ -381,7 +384,7 @@ class ResultSet:
         return f"<{type(self).__name__}: [{', '.join(str(result) for result in self.results)}]>"
 
 
-class GroupResult(ResultSet, Ancestor):
+class GroupResult(ResultSet[T], Ancestor):
     """The results of a group.
 
     Args:
