@@ -27,9 +27,7 @@ class xmap(Signature[list[T]]):
 
     _task_name = "celery.map"
 
-    def __init__(
-        self, task: Signature[T] | Mapping[str, Any], it: Iterable[Any], app: Celery | None = None, **options: Any
-    ) -> None:
+    def __init__(self, task: Signature[T], it: Iterable[Any], app: Celery | None = None, **options: Any) -> None:
         wanted = maybe_signature(task, app)
         super().__init__(
             self._task_name,
@@ -66,7 +64,7 @@ class chunks(Signature[list[list[T]]]):
 
     def __init__(
         self,
-        task: Signature[T] | Mapping[str, Any],
+        task: Signature[T],
         it: Iterable[Any],
         n: int,
         app: Celery | None = None,

@@ -15,7 +15,7 @@ from tq_core.results.async_result import AsyncResult, ancestors, result_from_tup
 from tq_core.results.descendants import Ancestor
 from tq_core.results.progress import shown
 from tq_core.results.values import document, raise_of, value_of
-from tq_core.type_variables import T
+from tq_core.type_variables import R_co
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tq_core.contracts.backend import Backend
 
 
-class ResultSet(Generic[T]):
+class ResultSet(Generic[R_co]):
     """Some results. Questions about all of them cost one look at the backend, waiting for them one watch.
 
     Args:
@@ -154,7 +154,7 @@ class ResultSet(Generic[T]):
         disable_sync_subtasks: bool = True,
         on_interval: Callable[[], Any] | None = None,
         progress: bool | Callable[[int, int], Any] = False,
-    ) -> list[T]:
+    ) -> list[R_co]:
         """As :meth:`join`."""
         return self.join(
             timeout, propagate, interval, callback, no_ack, on_message, disable_sync_subtasks, on_interval, progress
@@ -171,7 +171,7 @@ class ResultSet(Generic[T]):
         disable_sync_subtasks: bool = True,
         on_interval: Callable[[], Any] | None = None,
         progress: bool | Callable[[int, int], Any] = False,
-    ) -> list[T]:
+    ) -> list[R_co]:
         """Wait until all have ended and return their values in order.
 
         Args:
@@ -206,7 +206,7 @@ class ResultSet(Generic[T]):
 
     async def aget(
         self, timeout: float | None = None, propagate: bool = True, disable_sync_subtasks: bool = True
-    ) -> list[T]:
+    ) -> list[R_co]:
         """As :meth:`join`; the running loop turns meanwhile. ``await results`` is the same without arguments.
 
         Args:
@@ -237,7 +237,7 @@ class ResultSet(Generic[T]):
 
     ajoin = aget
 
-    def __await__(self) -> Generator[Any, None, list[T]]:
+    def __await__(self) -> Generator[Any, None, list[R_co]]:
         """Wait for all and return their values in order, or raise the first error; see :meth:`aget`."""
         return self.aget().__await__()
 
@@ -253,7 +253,7 @@ class ResultSet(Generic[T]):
         for leaf in self._arriving(timeout, False, interval, on_message, on_interval):
             yield leaf.id, document(leaf._record)
 
-    def iterate(self, timeout: float | None = None, propagate: bool = True, interval: float = 0.5) -> Iterator[T]:
+    def iterate(self, timeout: float | None = None, propagate: bool = True, interval: float = 0.5) -> Iterator[R_co]:
         """Yield each value as it arrives."""
         for leaf in self._arriving(timeout, propagate, interval, None, None):
             yield _kept_value(leaf, propagate)
@@ -384,7 +384,7 @@ class ResultSet(Generic[T]):
         return f"<{type(self).__name__}: [{', '.join(str(result) for result in self.results)}]>"
 
 
-class GroupResult(ResultSet[T], Ancestor):
+class GroupResult(ResultSet[R_co], Ancestor):
     """The results of a group.
 
     Args:
