@@ -25,7 +25,6 @@ OPEN = {
     "S157": "old import paths of classes come with the drop-in package",
     "S196": "rate limits are not enforced yet",
     "S197": "rate limits are not enforced yet",
-    "S210": "there is no result backend named amqp",
     "S234": "there is no scheduler of periodic tasks yet",
     "S235": "there is no scheduler of periodic tasks yet",
 }
