@@ -18,6 +18,7 @@ from tq_core.configurator import Configurator
 from tq_core.discovery import import_named, import_related
 from tq_core.producer import Producer
 from tq_core.registry import TaskRegistry
+from tq_core.result_stores import backend_of
 from tq_core.sender import Sender
 from tq_core.task import Task as BaseTask
 from tq_core.task_decorator import task_decorator
@@ -476,7 +477,7 @@ class Celery:
             parent_id=request.parent_id,
             reply_to=request.reply_to,
         )
-        self.backend.store([record])
+        backend_of(self, request.task).store([record])
 
     def replace_task(self, task: BaseTask, sig: Any) -> Any:
         """Let a signature take a running task's place; see :meth:`Task.replace`."""

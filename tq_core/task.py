@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic
 
-from tq_core import current, states
+from tq_core import current, result_stores, states
 from tq_core.arity import Arity
 from tq_core.errors import BrokerUnavailable, Ignore, ImproperlyConfigured, MaxRetriesExceededError, Retry
 from tq_core.request import Request
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tq_core.canvas.mapping import chunks as Chunks
     from tq_core.canvas.mapping import xmap, xstarmap
     from tq_core.canvas.signature import Signature
+    from tq_core.contracts.backend import Backend
 
     # In the class below its own name is that of a method.
     from tq_core.results.async_result import AsyncResult as Result
@@ -113,6 +114,16 @@ class Task(Generic[P, R_co]):
     send_events: bool = True
     resultrepr_maxsize: int = 1024
     takes_self: bool = False
+    #: What was given as :attr:`backend`: a URL, a name or an opened backend; None for the application's.
+    own_backend: str | Backend | None = None
+
+    def __init_subclass__(cls, **named: Any) -> None:
+        super().__init_subclass__(**named)
+        given = cls.__dict__.get("backend")
+        if given is not None and not hasattr(given, "__get__"):
+            del cls.backend
+            cls.own_backend = given
+            result_stores.note_apart()
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """The task's body; a subclass or a decorated function gives it."""
@@ -398,9 +409,22 @@ class Task(Generic[P, R_co]):
     # about
 
     @property
-    def backend(self) -> Any:
-        """The result backend in use."""
-        return self._bound_app().backend
+    def backend(self) -> Backend:
+        """Where its results are: a backend of its own, or the application's.
+
+        May be set, also by ``@app.task(backend=…)`` and in a class's body, to a URL or name as for ``result_backend``,
+        or to an opened backend. Its results are found by ``task.AsyncResult(id)`` in processes that know the task.
+        """
+        own, app = self.own_backend, self._bound_app()
+        if own is None:
+            return app.backend
+        return app.connections.backend_at(own) if isinstance(own, str) else own
+
+    @backend.setter
+    def backend(self, own: str | Backend | None) -> None:
+        self.own_backend = own
+        if own is not None:
+            result_stores.note_apart()
 
     @property
     def __wrapped__(self) -> Any:

@@ -18,7 +18,6 @@ ROWS = (
 #: Promises that no test shows, because nothing keeps them yet, with what is missing.
 OPEN = {
     "S081": "rate limits are not enforced yet",
-    "S089": "a task cannot have a result backend of its own",
     "S095": "an unroutable message is an error or not as the broker has it; the option mandatory has no effect",
     "S096": "the option immediate has no effect",
     "S144": "workers do not keep what was revoked",

@@ -282,7 +282,7 @@ class Signature(CallFields, Generic[R_co]):
         producer = self.app.producer
         if producer.replies:  # a worker that sends it for us is to name our address, not its own
             self.options.setdefault("reply_to", producer.reply_to)
-        return self.app.AsyncResult(place.mark(self.options))
+        return self.app.AsyncResult(place.mark(self.options), task_name=self.task)
 
     # callbacks
 

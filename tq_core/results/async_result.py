@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from tq_core import current, states
 from tq_core.errors import IncompleteStream
+from tq_core.result_stores import backend_of, some_apart
 from tq_core.results import waiting
 from tq_core.results.descendants import Ancestor
 from tq_core.results.record_view import RecordView
@@ -75,7 +76,7 @@ class AsyncResult(RecordView, Ancestor, Generic[R_co]):
     @property
     def backend(self) -> Backend:
         """Where results are."""
-        return self._backend if self._backend is not None else self.app.backend
+        return self._backend if self._backend is not None else backend_of(self.app, self.task_name)
 
     @property
     def task_id(self) -> str:
@@ -274,13 +275,14 @@ class AsyncResult(RecordView, Ancestor, Generic[R_co]):
 
     def forget(self) -> None:
         """Delete what is stored about this task, and about the tasks before it."""
-        ids: list[str] = []
+        found: dict[Backend, list[str]] = {}
         node: Any = self
         while isinstance(node, AsyncResult):
             node._record = None
-            ids.append(node.id)
+            found.setdefault(node.backend, []).append(node.id)
             node = node.parent
-        self.backend.forget(ids)
+        for backend, ids in found.items():
+            backend.forget(ids)
 
     def revoke(
         self,
@@ -384,12 +386,13 @@ class AsyncResult(RecordView, Ancestor, Generic[R_co]):
 def ancestors(result: AsyncResult) -> dict[str, AsyncResult]:
     """Return the results whose failure means that this one will never be there, by id.
 
-    A chord's header is not among them: when part of it fails the body gets a failure of its own.
+    A chord's header is not among them: when part of it fails the body gets a failure of its own. Nor are those whose
+    results are elsewhere: this one's backend is told of their failures.
     """
     found: dict[str, AsyncResult] = {}
     node = result.parent
     while node is not None:
-        if isinstance(node, AsyncResult):
+        if isinstance(node, AsyncResult) and (not some_apart() or node.backend is result.backend):
             found[node.id] = node
         node = node.parent
     return found

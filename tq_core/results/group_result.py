@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic
 from tq_core import current, states
 from tq_core.contracts.backend import ResultRecord
 from tq_core.errors import ImproperlyConfigured, IncompleteStream, TimeoutError
+from tq_core.result_stores import some_apart
 from tq_core.results import waiting
 from tq_core.results.async_result import AsyncResult, ancestors, result_from_tuple
 from tq_core.results.descendants import Ancestor
@@ -54,7 +55,16 @@ class ResultSet(Generic[R_co]):
 
     @property
     def backend(self) -> Backend:
-        """Where results are."""
+        """Where results are.
+
+        Raises:
+            ImproperlyConfigured: they are in several backends, of which no single wait can hear.
+        """
+        if some_apart() and len({leaf.backend for leaf in self.leaves()}) > 1:
+            raise ImproperlyConfigured(
+                f"The results of {self!r} are in several backends, as some of its tasks have one of their own: wait "
+                "for each result by itself, or give the tasks of a group the same backend"
+            )
         return self.results[0].backend if self.results else self.app.backend
 
     # its members
