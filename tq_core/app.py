@@ -437,7 +437,7 @@ class Celery:
 
     def signature(self, *args: Any, **kwargs: Any) -> Any:
         """Return a signature bound to this application."""
-        from tq_core.canvas.signature import signature
+        from tq_core.canvas.making import signature
 
         return signature(*args, app=self, **kwargs)
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from tq_core import current
 from tq_core.canvas.group import group
-from tq_core.canvas.signature import subtask
+from tq_core.canvas.making import subtask
 from tq_core.shared import shared_task
 from tq_core.task import Task as TaskOfToday
 

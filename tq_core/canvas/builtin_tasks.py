@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from tq_core.canvas.signature import maybe_signature
+from tq_core.canvas.making import maybe_signature
 from tq_core.errors import ChordError
 from tq_core.tracing import Guard
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from tq_core.canvas.freezing import Place, attach
 from tq_core.canvas.graph import counts_towards, lightened
 from tq_core.canvas.group import group, members, running_request
+from tq_core.canvas.making import maybe_signature
 from tq_core.canvas.sending import one_publish
-from tq_core.canvas.signature import Signature, maybe_signature
+from tq_core.canvas.signature import Signature
 from tq_core.errors import BackendError, NotSupported
 from tq_core.type_variables import R_co
 

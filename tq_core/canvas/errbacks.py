@@ -13,7 +13,8 @@ from tq_core.canvas.chain import chain
 from tq_core.canvas.chord import chord
 from tq_core.canvas.graph import counts_towards, stored
 from tq_core.canvas.group import group
-from tq_core.canvas.signature import Signature, maybe_signature
+from tq_core.canvas.making import maybe_signature
+from tq_core.canvas.signature import Signature
 from tq_core.contracts.backend import ChordPart, ResultRecord
 from tq_core.errors import ChordError, WorkflowLost
 from tq_core.protocol.exception import describe_exception, rebuild_exception

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from tq_core import current
 from tq_core.canvas.freezing import Place
+from tq_core.canvas.making import maybe_signature
 from tq_core.canvas.sending import one_publish
-from tq_core.canvas.signature import Signature, maybe_signature
+from tq_core.canvas.signature import Signature
 from tq_core.type_variables import T
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from tq_core.canvas.group import group
-from tq_core.canvas.signature import Signature, maybe_signature
+from tq_core.canvas.making import maybe_signature
+from tq_core.canvas.signature import Signature
 from tq_core.type_variables import T
 
 if TYPE_CHECKING:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tq_core.canvas.group import group
     from tq_core.results.async_result import AsyncResult as Result
     from tq_core.results.eager import EagerResult
-    from tq_core.task import Task
 
 #: The value of another signature.
 V = TypeVar("V")
@@ -94,7 +93,11 @@ class Signature(CallFields, Generic[R_co]):
 
     @classmethod
     def register_type(cls, name: str | None = None) -> Callable[[type[Kind]], type[Kind]]:
-        """Return a decorator that makes a class the one for mappings whose ``subtask_type`` is ``name``."""
+        """Return a decorator that makes a class the one for mappings whose ``subtask_type`` is ``name``.
+
+        Args:
+            name: the kind; the class's own name by default.
+        """
 
         def register(subclass: type[Kind]) -> type[Kind]:
             Signature._types[name or subclass.__name__] = subclass
@@ -104,7 +107,12 @@ class Signature(CallFields, Generic[R_co]):
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any], app: Celery | None = None) -> Signature:
-        """Return the signature that a mapping describes, of the class its ``subtask_type`` names."""
+        """Return the signature that a mapping describes, of the class its ``subtask_type`` names.
+
+        Args:
+            d: the mapping, as it arrives in a message.
+            app: the application that sends it.
+        """
         kind = d.get("subtask_type")
         target = Signature._types.get(kind) if kind else None
         if target is not None and target is not cls:
@@ -149,18 +157,36 @@ class Signature(CallFields, Generic[R_co]):
     # calling
 
     def __call__(self, *partial_args: Any, **partial_kwargs: Any) -> Any:
-        """Run the task here and now, like a function."""
+        """Run the task here and now, like a function.
+
+        Args:
+            *partial_args, **partial_kwargs: as for :meth:`delay`.
+
+        Raises:
+            NotRegistered: this process does not know the task.
+        """
         args, kwargs, _ = self._merge(partial_args, partial_kwargs, {})
         return self.type(*args, **kwargs)
 
     def delay(self, *partial_args: Any, **partial_kwargs: Any) -> Result[R_co]:
-        """Send it with these arguments before its own and return the result's handle."""
+        """Send it with these arguments before its own and return the result's handle.
+
+        Args:
+            *partial_args, **partial_kwargs: added to its own; ignored when immutable.
+        """
         return self.apply_async(partial_args, partial_kwargs)
 
     def apply(
         self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
     ) -> EagerResult[R_co]:
-        """Run it in this process as a worker would and return an ``EagerResult``."""
+        """Run it in this thread as a worker would and return an ``EagerResult``.
+
+        Args:
+            args, kwargs, **options: as for :meth:`apply_async`.
+
+        Raises:
+            NotRegistered: this process does not know the task.
+        """
         merged_args, merged_kwargs, merged = self._merge(args, kwargs, options)
         result: EagerResult[R_co] = self.type.apply(merged_args, merged_kwargs, **merged)
         return result
@@ -191,13 +217,21 @@ class Signature(CallFields, Generic[R_co]):
         return task.apply_async(sent_args, sent_kwargs, **merged)
 
     async def adelay(self, *partial_args: Any, **partial_kwargs: Any) -> Result[R_co]:
-        """As :meth:`delay`; the running loop turns while the broker is waited for."""
+        """As :meth:`delay`; the running loop turns while the broker is waited for.
+
+        Args:
+            *partial_args, **partial_kwargs: as there.
+        """
         return await self.aapply_async(partial_args, partial_kwargs)
 
     async def aapply_async(
         self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
     ) -> Result[R_co]:
-        """As :meth:`apply_async`; the running loop turns while the broker is waited for."""
+        """As :meth:`apply_async`; the running loop turns while the broker is waited for.
+
+        Args:
+            args, kwargs, **options: as there.
+        """
         result: Result[R_co] = await self.app.sender.send_together(partial(self.apply_async, args, kwargs, **options))
         return result
 
@@ -221,7 +255,12 @@ class Signature(CallFields, Generic[R_co]):
     # making others of it
 
     def clone(self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **opts: Any) -> Self:
-        """Return a copy with arguments and options added, as a call would add them."""
+        """Return a copy with arguments and options added, as a call would add them.
+
+        Args:
+            args, kwargs: as for :meth:`apply_async`.
+            **opts: options.
+        """
         if args or kwargs or opts:
             merged_args, merged_kwargs, options = self._merge(args, kwargs, opts)
         else:
@@ -244,7 +283,11 @@ class Signature(CallFields, Generic[R_co]):
         kwargs: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Return a copy in which what is given stands in place of what was there."""
+        """Return a copy in which what is given stands in place of what was there.
+
+        Args:
+            args, kwargs, options: the new ones; None keeps the old.
+        """
         twin = self.clone()
         if args is not None:
             twin.args = tuple(args)
@@ -255,7 +298,12 @@ class Signature(CallFields, Generic[R_co]):
         return twin
 
     def set(self, immutable: bool | None = None, **options: Any) -> Self:
-        """Set options and return the signature itself."""
+        """Set options and return the signature itself.
+
+        Args:
+            immutable: whether results of earlier tasks are added to its arguments; None changes nothing.
+            **options: those of :class:`~tq_core.call_options.CallOptions`.
+        """
         if immutable is not None:
             self.set_immutable(immutable)
         self.options.update(options)
@@ -274,7 +322,14 @@ class Signature(CallFields, Generic[R_co]):
         parent_id: str | None = None,
         group_index: int | None = None,
     ) -> Result[R_co]:
-        """Fix the ids now and return the handle of the result it will have."""
+        """Fix the ids now and return the handle of the result it will have.
+
+        Args:
+            _id: the task's id; a random one where it has none.
+            group_id, group_index: the group it becomes a member of, and its position there.
+            chord: signature of the body it will count towards.
+            root_id, parent_id: first and previous task of the work-flow.
+        """
         result: Result[R_co] = self._freeze(Place(_id, group_id, group_index, chord, root_id, parent_id))
         return result
 
@@ -287,15 +342,28 @@ class Signature(CallFields, Generic[R_co]):
     # callbacks
 
     def link(self, callback: Any) -> Any:
-        """Send ``callback`` with the result when the task succeeds; adding it twice is adding it once."""
+        """Send ``callback`` with the result when the task succeeds; adding it twice is adding it once.
+
+        Args:
+            callback: a signature; it is returned.
+        """
         return self.append_to_list_option("link", callback)
 
     def link_error(self, errback: Any) -> Any:
-        """Call ``errback`` when the task fails; adding it twice is adding it once."""
+        """Call ``errback`` when the task fails; adding it twice is adding it once.
+
+        Args:
+            errback: a signature of a task; it is returned. A task of one parameter is sent the failed task's id,
+                another is called in the worker with request, exception and traceback.
+        """
         return self.append_to_list_option("link_error", errback)
 
     def on_error(self, errback: Any) -> Self:
-        """As :meth:`link_error`, but return the signature itself."""
+        """As :meth:`link_error`, but return the signature itself.
+
+        Args:
+            errback: as there.
+        """
         self.link_error(errback)
         return self
 
@@ -361,13 +429,17 @@ class Signature(CallFields, Generic[R_co]):
         def __ror__(self, other: Signature[Any]) -> chain[R_co]: ...  # type: ignore[override]
 
     def __invert__(self) -> R_co:
-        """``~sig``: send it and wait for its value."""
+        """``~sig``: send it and wait for its value, as ``apply_async().get()`` does."""
         return self.apply_async().get()
 
     # about
 
     def AsyncResult(self, task_id: str | None = None) -> Result[R_co]:
-        """Return the handle of a result of this task."""
+        """Return the handle of a result of this task.
+
+        Args:
+            task_id: its id; that of the signature, once frozen, by default.
+        """
         return self.app.AsyncResult(task_id or self.id or "", task_name=self.task)
 
     def election(self) -> Any:
@@ -403,96 +475,3 @@ def _copied(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _rebuilt(fields: dict[str, Any]) -> Signature:
     return Signature.from_dict(fields)
-
-
-@overload
-def signature(
-    varies: Kind,
-    args: Sequence[Any] | None = None,
-    kwargs: Mapping[str, Any] | None = None,
-    options: Mapping[str, Any] | None = None,
-    *,
-    app: Celery | None = None,
-    **ex: Any,
-) -> Kind: ...
-
-
-@overload
-def signature(
-    varies: Task[..., V],
-    args: Sequence[Any] | None = None,
-    kwargs: Mapping[str, Any] | None = None,
-    options: Mapping[str, Any] | None = None,
-    *,
-    app: Celery | None = None,
-    **ex: Any,
-) -> Signature[V]: ...
-
-
-@overload
-def signature(
-    varies: str,
-    args: Sequence[Any] | None = None,
-    kwargs: Mapping[str, Any] | None = None,
-    options: Mapping[str, Any] | None = None,
-    *,
-    app: Celery | None = None,
-    **ex: Any,
-) -> Signature: ...
-
-
-@overload
-def signature(varies: Mapping[str, Any], *, app: Celery | None = None) -> Any: ...
-
-
-def signature(
-    varies: Any,
-    args: Sequence[Any] | None = None,
-    kwargs: Mapping[str, Any] | None = None,
-    options: Mapping[str, Any] | None = None,
-    *,
-    app: Celery | None = None,
-    **ex: Any,
-) -> Any:
-    """Return a signature.
-
-    Args:
-        varies: a task, a task's name, a signature (copied), or the mapping of one, as it arrives in a message.
-        args, kwargs, options: of the call; added to those of a signature.
-        app: the application that sends it.
-        **ex: ``immutable``, ``type``, and further options.
-    """
-    if isinstance(varies, Signature):
-        twin = varies.clone(args, kwargs, **{**(options or {}), **ex})
-        if app is not None and twin._app is None:
-            twin._app = app
-        return twin
-    if isinstance(varies, Mapping):
-        return Signature.from_dict(varies, app=app)
-    return Signature(varies, args, kwargs, options, app=app, **ex)
-
-
-#: The name in the oldest API.
-subtask = signature
-
-
-def maybe_signature(d: Any, app: Celery | None = None, clone: bool = False) -> Any:
-    """Return a mapping as the signature it describes; anything else, None included, as it is.
-
-    Args:
-        d: a signature, a mapping, or something else.
-        app: the application that sends it.
-        clone: copy a signature instead of returning it.
-    """
-    if isinstance(d, Signature):
-        twin = d.clone() if clone else d
-    elif isinstance(d, Mapping) and "task" in d:
-        twin = Signature.from_dict(d, app=app)
-    else:
-        return d
-    if app is not None and twin._app is None:
-        twin._app = app
-    return twin
-
-
-maybe_subtask = maybe_signature

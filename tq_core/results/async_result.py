@@ -218,7 +218,12 @@ class AsyncResult(RecordView, Ancestor, Generic[R_co]):
         raise_of(record)
 
     def maybe_throw(self, propagate: bool = True, callback: Callable[[str, Any], Any] | None = None) -> Any:
-        """Return the value there is now; raise it when it is an error that propagates."""
+        """Return the value there is now, without waiting; raise it when it is an error.
+
+        Args:
+            propagate: False returns an error as well.
+            callback: called with id and value.
+        """
         record = self._fetched()
         value = None if record is None else value_of(record)
         if record is not None and propagate:
@@ -230,7 +235,11 @@ class AsyncResult(RecordView, Ancestor, Generic[R_co]):
     maybe_reraise = maybe_throw
 
     def throw(self, *args: Any, **kwargs: Any) -> None:
-        """Raise the task's exception."""
+        """Raise the task's exception, if there is one by now.
+
+        Args:
+            *args, **kwargs: accepted for compatibility.
+        """
         record = self._fetched()
         if record is not None:
             self._raise_of(record)
@@ -274,7 +283,11 @@ class AsyncResult(RecordView, Ancestor, Generic[R_co]):
     # acting
 
     def forget(self) -> None:
-        """Delete what is stored about this task, and about the tasks before it."""
+        """Delete what is stored about this task, and about the tasks before it.
+
+        Raises:
+            BackendError: it cannot be deleted.
+        """
         found: dict[Backend, list[str]] = {}
         node: Any = self
         while isinstance(node, AsyncResult):
@@ -300,6 +313,9 @@ class AsyncResult(RecordView, Ancestor, Generic[R_co]):
             signal: with which signal.
             wait: wait for the workers' answers.
             timeout: seconds to wait for them.
+
+        Raises:
+            BrokerError: the workers cannot be told.
         """
         self.app.control.revoke(self.id, terminate=terminate, signal=signal, reply=wait, timeout=timeout)
 
@@ -312,7 +328,12 @@ class AsyncResult(RecordView, Ancestor, Generic[R_co]):
         wait: bool = False,
         timeout: float | None = None,
     ) -> None:
-        """Tell all workers not to run tasks that carry these stamps; arguments as for :meth:`revoke`."""
+        """Tell all workers not to run tasks that carry these stamps.
+
+        Args:
+            headers: values of stamps, by name.
+            connection, terminate, signal, wait, timeout: as for :meth:`revoke`.
+        """
         self.app.control.revoke_by_stamped_headers(
             headers, terminate=terminate, signal=signal, reply=wait, timeout=timeout
         )

@@ -70,7 +70,11 @@ class ResultSet(Generic[R_co]):
     # its members
 
     def add(self, result: Any) -> None:
-        """Add a result unless it is there."""
+        """Add a result unless it is there.
+
+        Args:
+            result: a result, or another set.
+        """
         if result not in self.results:
             self.results.append(result)
 
@@ -122,7 +126,12 @@ class ResultSet(Generic[R_co]):
         return sum(record is not None and record.state == states.SUCCESS for record in self._records())
 
     def maybe_throw(self, callback: Any = None, propagate: bool = True) -> None:
-        """Raise the first error there is now."""
+        """Raise the first error there is now, without waiting.
+
+        Args:
+            callback: called with id and value of each result.
+            propagate: False raises nothing.
+        """
         for result in self.results:
             result.maybe_throw(callback=callback, propagate=propagate)
 
@@ -165,7 +174,12 @@ class ResultSet(Generic[R_co]):
         on_interval: Callable[[], Any] | None = None,
         progress: bool | Callable[[int, int], Any] = False,
     ) -> list[R_co]:
-        """As :meth:`join`."""
+        """As :meth:`join`.
+
+        Args:
+            timeout, propagate, interval, callback, no_ack, on_message, disable_sync_subtasks, on_interval, progress: as
+                there.
+        """
         return self.join(
             timeout, propagate, interval, callback, no_ack, on_message, disable_sync_subtasks, on_interval, progress
         )
@@ -264,7 +278,15 @@ class ResultSet(Generic[R_co]):
             yield leaf.id, document(leaf._record)
 
     def iterate(self, timeout: float | None = None, propagate: bool = True, interval: float = 0.5) -> Iterator[R_co]:
-        """Yield each value as it arrives."""
+        """Yield each value as it arrives.
+
+        Args:
+            timeout, propagate, interval: as for :meth:`join`.
+
+        Raises:
+            TimeoutError: not all have ended within ``timeout``.
+            Exception: whatever a task raised.
+        """
         for leaf in self._arriving(timeout, propagate, interval, None, None):
             yield _kept_value(leaf, propagate)
 
