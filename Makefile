@@ -66,6 +66,7 @@ docs: dev  ## write the generated reference pages again and check every link
 	@"$(PY)" -m tq_core.config.reference > docs/reference/configuration.md.new
 	@mv docs/reference/configuration.md.new docs/reference/configuration.md
 	@"$(PY)" -m tq_core.cli.reference
+	@"$(PY)" scripts/api_reference.py
 	@"$(PY)" -m tq_kombu.reference docs/brokers-kombu.md
 	@"$(PY)" -m tests.faults.tables
 	@"$(PY)" -m tests.interop.tables

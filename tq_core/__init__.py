@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from tq_core.canvas.chain import chain
     from tq_core.canvas.chord import chord
     from tq_core.canvas.group import group
+    from tq_core.canvas.making import maybe_signature, signature
     from tq_core.canvas.mapping import chunks, xmap, xstarmap
-    from tq_core.canvas.signature import Signature, maybe_signature, signature
+    from tq_core.canvas.signature import Signature
     from tq_core.current import get_current_app, get_current_task
     from tq_core.shared import shared_task
     from tq_core.task import Task
@@ -43,8 +44,8 @@ _HOMES = {
     "shared_task": "tq_core.shared",
     "Task": "tq_core.task",
     "Signature": "tq_core.canvas.signature",
-    "signature": "tq_core.canvas.signature",
-    "maybe_signature": "tq_core.canvas.signature",
+    "signature": "tq_core.canvas.making",
+    "maybe_signature": "tq_core.canvas.making",
     "chain": "tq_core.canvas.chain",
     "group": "tq_core.canvas.group",
     "chord": "tq_core.canvas.chord",

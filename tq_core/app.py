@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 from tq_core import current, signals, timeutil
 from tq_core.config.settings import Settings
@@ -18,9 +18,11 @@ from tq_core.configurator import Configurator
 from tq_core.discovery import import_named, import_related
 from tq_core.producer import Producer
 from tq_core.registry import TaskRegistry
+from tq_core.result_stores import backend_of
 from tq_core.sender import Sender
 from tq_core.task import Task as BaseTask
-from tq_core.task_factory import TaskFactory
+from tq_core.task_decorator import task_decorator
+from tq_core.task_factory import TaskFactory, TaskType
 
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
@@ -34,7 +36,10 @@ if TYPE_CHECKING:
     from tq_core.protocol.task import TaskMessage
     from tq_core.request import Request
     from tq_core.results.arrivals import ResultWatcher
-    from tq_core.results.async_result import AsyncResult
+    from tq_core.results.async_result import AsyncResult as Result
+    from tq_core.results.eager import EagerResult
+    from tq_core.results.group_result import GroupResult as GroupOfResults
+    from tq_core.results.group_result import ResultSet as SetOfResults
     from tq_core.routing.amqp import AMQP
     from tq_core.routing.queues import Queues
     from tq_core.routing.router import Router
@@ -182,12 +187,7 @@ class Celery:
 
     # tasks
 
-    @overload
-    def task(self, function: Callable[..., Any], /, **options: Any) -> BaseTask: ...
-
-    @overload
-    def task(self, function: None = None, /, **options: Any) -> Callable[[Callable[..., Any]], BaseTask]: ...
-
+    @task_decorator
     def task(self, function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
         """Make a task of a function; usable with and without arguments.
 
@@ -201,7 +201,7 @@ class Celery:
         with self._lock:
             return self._factory.of_function(function, **options)
 
-    def register_task(self, task: Any, **options: Any) -> BaseTask:
+    def register_task(self, task: TaskType | type[TaskType], **options: Any) -> TaskType:
         """Add a class-based task, given as an instance or a class."""
         with self._lock:
             return self._factory.of_class(task, **options)
@@ -435,7 +435,7 @@ class Celery:
         router: Any = None,
         result_cls: Any = None,
         **options: Any,
-    ) -> AsyncResult:
+    ) -> Result:
         """Send a task by name; this process need not know it. Options as for :meth:`Task.apply_async`."""
         if countdown is not None:
             options["countdown"] = countdown
@@ -450,11 +450,11 @@ class Celery:
         kwargs: Mapping[str, Any] | None = None,
         task_id: str | None = None,
         **options: Any,
-    ) -> AsyncResult:
+    ) -> Result:
         """As :meth:`send_task`; the running loop turns while the broker is waited for."""
         return await self.sender.asend_named(name, self.tasks.get(name), args, kwargs, task_id, options)
 
-    def apply_eagerly(self, task: BaseTask, args: Any, kwargs: Any, **options: Any) -> Any:
+    def apply_eagerly(self, task: BaseTask, args: Any, kwargs: Any, **options: Any) -> EagerResult:
         """Run a task here and now; see :meth:`Task.apply`."""
         from tq_core.results.eager import apply_eagerly
 
@@ -462,7 +462,7 @@ class Celery:
 
     def signature(self, *args: Any, **kwargs: Any) -> Any:
         """Return a signature bound to this application."""
-        from tq_core.canvas.signature import signature
+        from tq_core.canvas.making import signature
 
         return signature(*args, app=self, **kwargs)
 
@@ -472,17 +472,17 @@ class Celery:
 
         return getattr(mapping, kind)(task.s(), *args, app=self)
 
-    def AsyncResult(self, task_id: str, **options: Any) -> AsyncResult:
+    def AsyncResult(self, task_id: str, **options: Any) -> Result:
         """Return the handle of a result by id."""
         return self.sender.handle(task_id, **options)
 
-    def GroupResult(self, group_id: str | None = None, results: Any = None, **options: Any) -> Any:
+    def GroupResult(self, group_id: str | None = None, results: Any = None, **options: Any) -> GroupOfResults:
         """Return the handle of a group's results."""
         from tq_core.results.group_result import GroupResult
 
         return GroupResult(group_id, results or [], app=self, **options)
 
-    def ResultSet(self, results: Any, **options: Any) -> Any:
+    def ResultSet(self, results: Any, **options: Any) -> SetOfResults:
         """Return a handle of some results."""
         from tq_core.results.group_result import ResultSet
 
@@ -502,7 +502,7 @@ class Celery:
             parent_id=request.parent_id,
             reply_to=request.reply_to,
         )
-        self.backend.store([record])
+        backend_of(self, request.task).store([record])
 
     def replace_task(self, task: BaseTask, sig: Any) -> Any:
         """Let a signature take a running task's place; see :meth:`Task.replace`."""

@@ -16,6 +16,7 @@ from tq_core.config.settings import Settings
 from tq_core.contracts.backend import Backend
 from tq_core.contracts.broker import Broker
 from tq_core.defaults import default_urls
+from tq_core.errors import ImproperlyConfigured
 from tq_core.plugin.manager import PluginManager
 from tq_core.serializers.registry import SerializerRegistry
 
@@ -40,6 +41,7 @@ class Connections:
         self._urls: tuple[str, str] | None = None
         self._broker: Broker | None = None
         self._backend: Backend | None = None
+        self._others: dict[str, Backend] = {}
         self._pid = os.getpid()
 
     @property
@@ -82,16 +84,42 @@ class Connections:
         with self._lock:
             self._notice_fork()
             if self._backend is None:
-                conf, serializers = self._conf, self._serializers
-                accepted = conf.result_accept_content
-                self._backend = self._plugins.open_backend(
-                    self.urls[1],
-                    settings=conf.with_defaults(),
-                    serializer=serializers.get(conf.result_serializer),
-                    accept=serializers.accept(conf.accept_content if accepted is None else accepted),
-                    node=self.node,
-                )
+                self._backend = self._open_backend(self.urls[1])
             return self._backend
+
+    def backend_at(self, url: str) -> Backend:
+        """Return the result backend that some tasks have of their own; one for each URL, opened when first needed.
+
+        Args:
+            url: a URL, or a name, as for ``result_backend``.
+
+        Raises:
+            ImproperlyConfigured: it cannot be used, or sends results to the caller instead of keeping them.
+        """
+        with self._lock:
+            self._notice_fork()
+            backend = self._others.get(url)
+            if backend is None:
+                backend = self._open_backend(url)
+                if backend.capabilities.replies:
+                    raise ImproperlyConfigured(
+                        f"{mask_url(url)!r} cannot be the backend of a single task: it sends results to whoever "
+                        "called, which all tasks of an application do or none. Make it the `result_backend`, or give "
+                        "the task one that keeps results, such as 'redis://…'"
+                    )
+                self._others[url] = backend
+            return backend
+
+    def _open_backend(self, url: str) -> Backend:
+        conf, serializers = self._conf, self._serializers
+        accepted = conf.result_accept_content
+        return self._plugins.open_backend(
+            url,
+            settings=conf.with_defaults(),
+            serializer=serializers.get(conf.result_serializer),
+            accept=serializers.accept(conf.accept_content if accepted is None else accepted),
+            node=self.node,
+        )
 
     def _notice_fork(self) -> None:
         if self._pid != os.getpid():
@@ -102,8 +130,10 @@ class Connections:
         # A lock of the parent's could have been held by a thread that does not exist here.
         self._lock = threading.RLock()
         self._pid = os.getpid()
-        _inherited.extend(opened for opened in (self._broker, self._backend) if opened is not None)
+        opened = (self._broker, self._backend, *self._others.values())
+        _inherited.extend(connection for connection in opened if connection is not None)
         self._broker = self._backend = None
+        self._others = {}
 
     def inherit(self) -> None:
         """Go on, in a forked process, with what the parent opened.
@@ -117,7 +147,9 @@ class Connections:
         """Close what this process opened; the next use opens it again."""
         with self._lock:
             self._notice_fork()
-            opened, self._broker, self._backend = (self._broker, self._backend), None, None
+            opened = (self._broker, self._backend, *self._others.values())
+            self._broker = self._backend = None
+            self._others = {}
         for connection in opened:
             if connection is not None:
                 connection.close()

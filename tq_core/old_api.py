@@ -5,11 +5,11 @@ Programs written for it find these names at their old import paths in the drop-i
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from tq_core import current
 from tq_core.canvas.group import group
-from tq_core.canvas.signature import subtask
+from tq_core.canvas.making import subtask
 from tq_core.shared import shared_task
 from tq_core.task import Task as TaskOfToday
 
@@ -31,7 +31,7 @@ class TaskType(type):
         super().__init__(name, bases, namespace)
         if not namespace.get("abstract"):
             cls.abstract = False
-            current.add_shared_task(lambda app: app.register_task(cls))
+            current.add_shared_task(lambda app: app.register_task(cast("type[TaskOfToday]", cls)))
 
     def _registered(cls) -> Any:
         """The current application's task of this class."""

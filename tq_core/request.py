@@ -21,6 +21,7 @@ class Request:
         task: registered name of the task.
         args, kwargs: arguments as sent.
         retries: how often the task was retried before this run.
+        properties: the message's properties, as the broker has them.
         delivery_info: ``exchange``, ``routing_key``, ``priority`` and ``redelivered`` of the message.
         hostname: node name of the worker, like ``celery@host``.
         is_eager: True when the caller itself runs the task.
@@ -35,8 +36,20 @@ class Request:
         children: results of the tasks this run has sent.
         headers: headers given by the caller; each is also an attribute, unless one of these has its name.
         serializer: content type of the message.
+        reply_to: where the result goes, with a backend that sends results to the caller.
+        correlation_id: the task's id.
+        origin: the process that made the call, like ``gen123@host``.
+        shadow: another name for logs and monitors, or None.
+        argsrepr, kwargsrepr: the arguments as text, for logs and monitors.
+        ignore_result: True when the caller wants no state to be kept.
+        replaced_task_nesting: how often the task has taken another's place.
+        stamps: stamps, by name.
+        stamped_headers: names of the stamps.
+        utc: True: times in messages are UTC.
+        redelivered: the broker has delivered the message before.
         loglevel, logfile: of the worker.
         task_object: the task.
+        outer: the run in which this one was called, or None.
     """
 
     id: str | None = None

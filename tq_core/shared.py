@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from tq_core import current
+from tq_core.task_decorator import task_decorator
 
 
+@task_decorator
 def shared_task(*args: Any, **options: Any) -> Any:
     """Make a task that every application has; usable with and without arguments, like ``app.task``.
 

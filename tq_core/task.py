@@ -5,125 +5,69 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
-from tq_core import current, states
+from tq_core import current, result_stores, states
 from tq_core.arity import Arity
-from tq_core.errors import BrokerUnavailable, Ignore, ImproperlyConfigured, MaxRetriesExceededError, Retry
+from tq_core.errors import ImproperlyConfigured, Retry
 from tq_core.request import Request
+from tq_core.task_attributes import TaskAttributes
+from tq_core.task_handlers import TaskHandlers
+from tq_core.type_variables import P, R_co
 
 if TYPE_CHECKING:
     from tq_core.app import Celery
-    from tq_core.results.async_result import AsyncResult
+    from tq_core.canvas.mapping import chunks as Chunks
+    from tq_core.canvas.mapping import xmap, xstarmap
+    from tq_core.canvas.signature import Signature
+    from tq_core.contracts.backend import Backend
+
+    # In the class below its own name is that of a method.
+    from tq_core.results.async_result import AsyncResult as Result
+    from tq_core.results.eager import EagerResult
 
 
-#: Some exception classes.
-ExceptionClasses = tuple[type[BaseException], ...]
-
-
-class FromSetting:
-    """An attribute that follows a setting until a class or an instance gives it a value of its own."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __get__(self, task: Task | None, owner: type[Task]) -> Any:
-        app = owner.app if task is None else task.app
-        # As an attribute: that is a look-up without a function call, and this is done several times for every task.
-        return None if app is None else getattr(app.conf, self.name)
-
-
-class Task:
+class Task(TaskAttributes, TaskHandlers, Generic[P, R_co]):
     """A unit of work that workers know by name.
 
     Usually made with ``@app.task``; a subclass with a ``run`` method works as well. There is one instance of a task
-    in each process; it is not made anew for each run, so what ``__init__`` prepares lasts. The handlers
-    (``before_start``, ``on_success`` …) are called by the worker in the thread that runs the task; what they return
-    is ignored.
-
-    Attributes:
-        name: the name in messages; ``module.function`` unless given.
-        max_retries: how often :meth:`retry` may be called, None for ever.
-        default_retry_delay: seconds before a retry that does not say otherwise.
-        rate_limit: most starts per second, or ``"100/m"`` and the like; None for no limit. rate_limit_scope: in each
-            ``worker``, or in the whole ``deployment``.
-        time_limit, soft_time_limit: seconds; at the soft one ``SoftTimeLimitExceeded`` is raised inside the task, at
-            the hard one it is stopped.
-        ignore_result: keep no state. store_errors_even_if_ignored: except a failure's.
-        acks_late: acknowledge after the run instead of before.
-        acks_on_failure_or_timeout, reject_on_worker_lost: what becomes of a late-acknowledged message then.
-        track_started: store STARTED when a run begins.
-        throws: exceptions that are expected: logged in one line, without traceback.
-        serializer, compression, queue, exchange, routing_key, priority, expires: defaults of every call.
-        autoretry_for: exceptions after which the task is retried by itself. dont_autoretry_for: except after these.
-        retry_kwargs: arguments of that :meth:`retry`. retry_backoff: seconds before the first such retry, doubled with
-            each further one up to ``retry_backoff_max``; True is one second. retry_jitter: wait a random part of that.
-        send_error_emails: send the admins a mail when a run fails. error_whitelist: except after these exceptions.
-        typing: check the arguments against the signature when the task is called.
+    in each process; it is not made anew for each run, so what ``__init__`` prepares lasts. Calling it is safe from any
+    thread. To type checkers it is a ``Task[parameters, value]``; without brackets it is any task.
     """
 
-    #: Raised by :meth:`retry` at the limit; a class may have another.
-    MaxRetriesExceededError: Any = MaxRetriesExceededError
-    #: Raised by :meth:`apply_async` when the broker is away.
-    OperationalError: type[Exception] = BrokerUnavailable
-
-    app: Celery | None = None
-    name: str = ""
-    abstract: bool = True
-    type: str = "regular"
-    typing: bool = True
-    max_retries: int | None = 3
-    default_retry_delay: float = 180
-    throws: ExceptionClasses = ()
-    autoretry_for: ExceptionClasses = ()
-    dont_autoretry_for: ExceptionClasses = ()
-    retry_kwargs: Mapping[str, Any] = {}
-    retry_backoff: bool | float = False
-    retry_backoff_max: float = 600
-    retry_jitter: bool = True
-    time_limit: Any = FromSetting("task_time_limit")
-    soft_time_limit: Any = FromSetting("task_soft_time_limit")
-    rate_limit: Any = FromSetting("task_default_rate_limit")
-    rate_limit_scope: Any = FromSetting("task_rate_limit_scope")
-    ignore_result: Any = FromSetting("task_ignore_result")
-    store_errors_even_if_ignored: Any = FromSetting("task_store_errors_even_if_ignored")
-    acks_late: Any = FromSetting("task_acks_late")
-    acks_on_failure_or_timeout: Any = FromSetting("task_acks_on_failure_or_timeout")
-    acks_on_failure: Any = FromSetting("task_acks_on_failure")
-    acks_on_timeout: Any = FromSetting("task_acks_on_timeout")
-    reject_on_worker_lost: Any = FromSetting("task_reject_on_worker_lost")
-    track_started: Any = FromSetting("task_track_started")
-    send_error_emails: Any = FromSetting("task_send_error_emails")
-    error_whitelist: Sequence[Any] = ()
-    serializer: Any = FromSetting("task_serializer")
-    compression: Any = FromSetting("task_compression")
-    priority: int | None = None
-    expires: Any = None
-    queue: Any = None
-    exchange: Any = None
-    routing_key: str | None = None
-    delivery_mode: int | None = None
-    send_events: bool = True
-    resultrepr_maxsize: int = 1024
-    takes_self: bool = False
+    def __init_subclass__(cls, **named: Any) -> None:
+        super().__init_subclass__(**named)
+        given = cls.__dict__.get("backend")
+        if given is not None and not hasattr(given, "__get__"):
+            del cls.backend
+            cls.own_backend = given
+            result_stores.note_apart()
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """The task's body; a subclass or a decorated function gives it."""
         raise NotImplementedError("Tasks must define the run method.")
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Run the body here and now, like any function."""
         outer = current.running.get()
         token = current.running.set(Request(args=args, kwargs=kwargs, task=self.name, task_object=self, outer=outer))
         try:
-            return self.run(*args, **kwargs)
+            value: R_co = self.run(*args, **kwargs)
+            return value
         finally:
             current.running.reset(token)
 
     # calling
 
-    def delay(self, *args: Any, **kwargs: Any) -> AsyncResult:
-        """Send the task with these arguments and return its result handle at once."""
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> Result[R_co]:
+        """Send the task with these arguments and return its result handle at once.
+
+        Args:
+            *args, **kwargs: the task's arguments.
+
+        Raises:
+            TypeError, EncodeError, PublishError: as for :meth:`apply_async`.
+        """
         return self.apply_async(args, kwargs)
 
     def apply_async(
@@ -136,8 +80,8 @@ class Task:
         link_error: Any = None,
         shadow: str | None = None,
         **options: Any,
-    ) -> AsyncResult:
-        """Send the task.
+    ) -> Result[R_co]:
+        """Send the task and return its result handle at once; with ``task_always_eager`` run it here and now.
 
         Args:
             args, kwargs: the task's arguments.
@@ -145,10 +89,7 @@ class Task:
             producer: accepted for compatibility; the application's own connection is used.
             link, link_error: signatures to send when the task succeeds, or fails.
             shadow: another name for logs and monitors.
-            **options: ``countdown`` (seconds), ``eta`` (datetime), ``expires`` (seconds or datetime), ``queue``,
-                ``exchange``, ``routing_key``, ``priority``, ``serializer``, ``compression``, ``headers``,
-                ``time_limit``,
-                ``soft_time_limit``, ``ignore_result``, ``retry``, ``retry_policy`` …
+            **options: those of :class:`~tq_core.call_options.CallOptions`.
 
         Raises:
             TypeError: the arguments do not fit the function (``typing``).
@@ -159,8 +100,12 @@ class Task:
             self, args, kwargs, task_id, _given(options, link=link, link_error=link_error, shadow=shadow)
         )
 
-    async def adelay(self, *args: Any, **kwargs: Any) -> AsyncResult:
-        """As :meth:`delay`; the running loop turns while the broker is waited for."""
+    async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> Result[R_co]:
+        """As :meth:`delay`; the running loop turns while the broker is waited for.
+
+        Args:
+            *args, **kwargs: the task's arguments.
+        """
         return await self.aapply_async(args, kwargs)
 
     async def aapply_async(
@@ -173,11 +118,14 @@ class Task:
         link_error: Any = None,
         shadow: str | None = None,
         **options: Any,
-    ) -> AsyncResult:
+    ) -> Result[R_co]:
         """As :meth:`apply_async`; the running loop turns while the broker is waited for.
 
         What many coroutines send at the same time travels in few batches. Cancelling the wait does not take the
         call back.
+
+        Args:
+            args, kwargs, task_id, producer, link, link_error, shadow, **options: as for :meth:`apply_async`.
         """
         return await self._bound_app().sender.asend(
             self, args, kwargs, task_id, _given(options, link=link, link_error=link_error, shadow=shadow)
@@ -212,8 +160,18 @@ class Task:
         retries: int = 0,
         throw: bool | None = None,
         **options: Any,
-    ) -> Any:
-        """Run the task here and now, behaving as in a worker, and return an ``EagerResult``."""
+    ) -> EagerResult[R_co]:
+        """Run the task in this thread, behaving as in a worker: with handlers, signals, retries and callbacks.
+
+        Args:
+            args, kwargs: the task's arguments.
+            link, link_error: signatures to run after success, or failure.
+            task_id: an id of your own; a random one otherwise.
+            retries: how often it counts as retried already.
+            throw: raise the task's exception instead of returning a failed result; by default as
+                ``task_eager_propagates`` says.
+            **options: those of :class:`~tq_core.call_options.CallOptions`; what is about sending has no effect.
+        """
         return self._bound_app().apply_eagerly(
             self,
             args,
@@ -226,12 +184,24 @@ class Task:
             **options,
         )
 
-    def AsyncResult(self, task_id: str, **options: Any) -> AsyncResult:
-        """Return the handle of a result by id."""
+    def AsyncResult(self, task_id: str, **options: Any) -> Result[R_co]:
+        """Return the handle of a result by id; nobody is asked yet.
+
+        Args:
+            task_id: the id.
+            **options: ``parent`` and ``backend`` of the handle.
+        """
         return self._bound_app().AsyncResult(task_id, task_name=self.name, **options)
 
     def check_arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        """Raise TypeError when these arguments do not fit the task's signature."""
+        """Raise when these arguments do not fit the task's parameters; see ``typing``.
+
+        Args:
+            args, kwargs: the arguments.
+
+        Raises:
+            TypeError: they do not fit.
+        """
         check = self.__dict__.get("_arity")
         if check is None:
             check = self.__dict__["_arity"] = Arity(self.run)
@@ -239,37 +209,68 @@ class Task:
 
     # signatures
 
-    def signature(self, args: Any = None, *rest: Any, **options: Any) -> Any:
-        """Return a signature of this task: a call that has not been made."""
-        return self._bound_app().signature(self, args, *rest, **options)
+    def signature(self, args: Any = None, *rest: Any, **options: Any) -> Signature[R_co]:
+        """Return a signature of this task: a call that has not been made.
+
+        Args:
+            args: positional arguments; those of earlier tasks come before them.
+            *rest: keyword arguments, and options, as two mappings.
+            **options: those of :class:`~tq_core.call_options.CallOptions`, and ``immutable``.
+        """
+        made: Signature[R_co] = self._bound_app().signature(self, args, *rest, **options)
+        return made
 
     subtask = signature
 
-    def s(self, *args: Any, **kwargs: Any) -> Any:
-        """Return a signature with these arguments."""
+    def s(self, *args: Any, **kwargs: Any) -> Signature[R_co]:
+        """Return a signature with these arguments.
+
+        Args:
+            *args, **kwargs: arguments, or those that the result of an earlier task will not give.
+        """
         return self.signature(args, kwargs)
 
-    def si(self, *args: Any, **kwargs: Any) -> Any:
-        """Return an immutable signature: results of earlier tasks are not added to its arguments."""
+    def si(self, *args: P.args, **kwargs: P.kwargs) -> Signature[R_co]:
+        """Return an immutable signature: results of earlier tasks are not added to its arguments.
+
+        Args:
+            *args, **kwargs: all of the task's arguments.
+        """
         return self.signature(args, kwargs, immutable=True)
 
-    def map(self, it: Any) -> Any:
-        """Return a signature that calls this task with each item, in one run."""
-        return self._bound_app().mapping("xmap", self, it)
+    def map(self, it: Iterable[Any]) -> xmap[R_co]:
+        """Return a signature that calls this task with each item, in one run.
 
-    def starmap(self, it: Any) -> Any:
-        """Return a signature that calls this task with each item's members, in one run."""
-        return self._bound_app().mapping("xstarmap", self, it)
+        Args:
+            it: the items; all of them travel in the message.
+        """
+        made: xmap[R_co] = self._bound_app().mapping("xmap", self, it)
+        return made
 
-    def chunks(self, it: Any, n: int) -> Any:
-        """Return a signature that calls this task with each item's members, ``n`` items in a run."""
-        return self._bound_app().mapping("chunks", self, it, n)
+    def starmap(self, it: Iterable[Iterable[Any]]) -> xstarmap[R_co]:
+        """Return a signature that calls this task with each item's members, in one run.
+
+        Args:
+            it: sequences of arguments; all of them travel in the message.
+        """
+        made: xstarmap[R_co] = self._bound_app().mapping("xstarmap", self, it)
+        return made
+
+    def chunks(self, it: Iterable[Iterable[Any]], n: int) -> Chunks[R_co]:
+        """Return a signature that calls this task with each item's members, ``n`` items in a run.
+
+        Args:
+            it: sequences of arguments.
+            n: most items in one message.
+        """
+        made: Chunks[R_co] = self._bound_app().mapping("chunks", self, it, n)
+        return made
 
     # inside a run
 
     @property
     def request(self) -> Request:
-        """The run this task is in; an empty one outside of any."""
+        """The run this task is in, in threads and coroutines alike; an empty one outside of any."""
         request = current.running.get()
         while request is not None and request.task_object is not self:
             request = request.outer
@@ -327,7 +328,13 @@ class Task:
     def signature_from_request(
         self, request: Request | None = None, args: Any = None, kwargs: Any = None, **extra: Any
     ) -> Any:
-        """Return a signature that would repeat this run."""
+        """Return a signature that would repeat a run: with its id, its callbacks, its place in a work-flow.
+
+        Args:
+            request: the run; this one by default.
+            args, kwargs: other arguments.
+            **extra: other options.
+        """
         request = self.request if request is None else request
         options = {**request.execution_options(), **{k: v for k, v in extra.items() if v is not None}}
         queue = options.get("queue")
@@ -343,7 +350,18 @@ class Task:
     def update_state(
         self, task_id: str | None = None, state: str | None = None, meta: Any = None, **ignored: Any
     ) -> None:
-        """Store a state of one's own, like ``PROGRESS``, with any metadata."""
+        """Store a state of one's own, like ``PROGRESS``, with any metadata.
+
+        Args:
+            task_id: whose; that of the running task by default.
+            state: its name.
+            meta: what ``result.info`` will be; the result serializer must know it.
+            **ignored: accepted for compatibility.
+
+        Raises:
+            ImproperlyConfigured: no task is running, and no ``task_id`` was given.
+            BackendError: the state cannot be stored.
+        """
         request = self.request
         wanted = request.id if task_id is None else task_id
         if wanted is None:
@@ -351,11 +369,27 @@ class Task:
         self._bound_app().store_state(wanted, state or states.PENDING, meta, request)
 
     def replace(self, sig: Any) -> Any:
-        """Let another signature take this task's place: its id, callbacks and position."""
+        """Let another signature take this task's place: its id, callbacks and position. Nothing after it is run.
+
+        Args:
+            sig: a signature, also a whole canvas.
+
+        Raises:
+            Ignore: in a worker, always: the run ends without a state.
+        """
         return self._bound_app().replace_task(self, sig)
 
     def add_to_chord(self, sig: Any, lazy: bool = False) -> Any:
-        """Add a signature to the chord this run is a member of."""
+        """Add a signature to the chord this run is a member of, and send it.
+
+        Args:
+            sig: the signature.
+            lazy: add it without sending it.
+
+        Raises:
+            ValueError: the run is no member of a chord.
+            NotSupported: the result backend cannot count new members.
+        """
         return self._bound_app().add_to_chord(self, sig, lazy)
 
     def push_request(self, *args: Any, **known: Any) -> None:
@@ -374,40 +408,25 @@ class Task:
         pushed = current.running.get()
         current.running.set(pushed.outer if pushed is not None else None)
 
-    def on_bound(self, app: Celery) -> None:
-        """Called when the task has got its application and name."""
-
-    # handlers
-
-    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
-        """Called before a run."""
-
-    def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
-        """Called after the body returned."""
-
-    def on_retry(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
-        """Called when the run asked to be repeated."""
-
-    def on_failure(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
-        """Called after the body raised."""
-
-    def on_replace(self, sig: Any) -> Any:
-        """Called by :meth:`replace` outside of an eager run; ends this run without a state."""
-        raise Ignore("Replaced by new task")
-
-    def after_return(self, status: str, retval: Any, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
-        """Called at the end of every run, whatever became of it."""
-
-    def shadow_name(self, args: Any, kwargs: Any, options: Mapping[str, Any]) -> str | None:
-        """Return another name for logs and monitors, or None."""
-        return None
-
     # about
 
     @property
-    def backend(self) -> Any:
-        """The result backend in use."""
-        return self._bound_app().backend
+    def backend(self) -> Backend:
+        """Where its results are: a backend of its own, or the application's.
+
+        May be set, also by ``@app.task(backend=…)`` and in a class's body, to a URL or name as for ``result_backend``,
+        or to an opened backend. Its results are found by ``task.AsyncResult(id)`` in processes that know the task.
+        """
+        own, app = self.own_backend, self._bound_app()
+        if own is None:
+            return app.backend
+        return app.connections.backend_at(own) if isinstance(own, str) else own
+
+    @backend.setter
+    def backend(self, own: str | Backend | None) -> None:
+        self.own_backend = own
+        if own is not None:
+            result_stores.note_apart()
 
     @property
     def __wrapped__(self) -> Any:
@@ -416,12 +435,20 @@ class Task:
 
     @classmethod
     def bind(cls, app: Celery) -> Celery:
-        """Tie a task class to an application."""
+        """Tie a task class to an application.
+
+        Args:
+            app: the application.
+        """
         cls.app = app
         return app
 
     def get_logger(self, **ignored: Any) -> logging.Logger:
-        """Return a logger whose lines carry this task's name and id."""
+        """Return a logger whose lines carry this task's name and id.
+
+        Args:
+            **ignored: accepted for compatibility.
+        """
         from tq_core.log import get_task_logger
 
         return get_task_logger(self.name)

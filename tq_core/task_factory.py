@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tq_core.annotations import annotate
 from tq_core.routing.placing import refuse_immediate
@@ -14,6 +14,9 @@ from tq_core.task import Task
 if TYPE_CHECKING:
     from tq_core.app import Celery
     from tq_core.registry import TaskRegistry
+
+#: A class of tasks.
+TaskType = TypeVar("TaskType", bound=Task)
 
 #: Options of ``@app.task`` with which Celery's programs choose what is always so here.
 _WITHOUT_EFFECT = frozenset({"lazy", "shared"})
@@ -84,10 +87,9 @@ class TaskFactory:
         self.add(task)
         return task
 
-    def of_class(self, task: Any, **options: Any) -> Task:
+    def of_class(self, task: TaskType | type[TaskType], **options: Any) -> TaskType:
         """Return a class-based task, given as an instance or a class, with these attributes."""
-        made: Any = task() if isinstance(task, type) else task
-        instance: Task = made
+        instance = task() if isinstance(task, type) else task
         instance.app = self._app
         if not instance.name:
             instance.name = self._app.gen_task_name(type(instance).__name__, type(instance).__module__)

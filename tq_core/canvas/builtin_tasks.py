@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from tq_core.canvas.signature import maybe_signature
+from tq_core.canvas.making import maybe_signature
 from tq_core.errors import ChordError
 from tq_core.tracing import Guard
 
@@ -80,6 +80,7 @@ def _register_unlock(app: Celery) -> None:
     @app.task(name="celery.chord_unlock", bind=True, max_retries=None, default_retry_delay=1, ignore_result=True)
     def chord_unlock(
         self: Any,
+        /,
         group_id: str,
         callback: Any,
         interval: float | None = None,

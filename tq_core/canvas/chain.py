@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from tq_core.canvas.chord import chord
 from tq_core.canvas.freezing import Place, attach
 from tq_core.canvas.graph import keeping, rest_of
 from tq_core.canvas.group import group, members
 from tq_core.canvas.signature import Signature
+from tq_core.type_variables import R_co
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from tq_core.app import Celery
+    from tq_core.results.async_result import AsyncResult as Result
+    from tq_core.results.eager import EagerResult
+
+#: The value of the last step.
+V = TypeVar("V")
 
 
 @Signature.register_type("chain")
-class chain(Signature):
+class chain(Signature[R_co]):
     """Tasks one after the other.
 
     Only the first is sent; it carries the others with it. A group followed by a task is a chord, so making a chain of
@@ -29,15 +37,28 @@ class chain(Signature):
 
     kind = "chain"
 
-    def __new__(cls, *tasks: Any, app: Celery | None = None, **options: Any) -> Any:
-        """Return a chain, or the chord that the tasks amount to."""
-        steps = members(tasks)
-        found = folded(steps)
-        if len(found) == 1 and len(steps) > 1 and isinstance(found[0], chord):
-            return found[0].set(**options) if options else found[0]
-        return cls._of(found if len(steps) > 1 else steps, app, options)
+    if not TYPE_CHECKING:  # to type checkers, __init__ says what kind of chain it is
 
-    def __init__(self, *tasks: Any, **options: Any) -> None:
+        def __new__(cls, *tasks: Any, app: Celery | None = None, **options: Any) -> Any:
+            """Return a chain, or the chord that the tasks amount to."""
+            steps = members(tasks)
+            found = folded(steps)
+            if len(found) == 1 and len(steps) > 1 and isinstance(found[0], chord):
+                return found[0].set(**options) if options else found[0]
+            return cls._of(found if len(steps) > 1 else steps, app, options)
+
+    @overload
+    def __init__(
+        self: chain[V],
+        *tasks: Unpack[tuple[Unpack[tuple[Any, ...]], Signature[V]]],
+        app: Celery | None = None,
+        **options: Any,
+    ) -> None: ...
+
+    @overload
+    def __init__(self: chain[Any], *tasks: Any, app: Celery | None = None, **options: Any) -> None: ...
+
+    def __init__(self, *tasks: Any, **options: Any) -> None:  # type: ignore[misc]  # mypy asks for the same tuple
         # __new__ has done it: what it returns need not be a chain.
         pass
 
@@ -77,9 +98,9 @@ class chain(Signature):
         """How many results count when it stands in the header of a chord: those of its last step."""
         return self.tasks[-1].width if self.tasks else 0
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Result[R_co]:
         """Send it; a chain is not a function."""
-        return self.apply_async(args, kwargs) if self.tasks else None
+        return self.apply_async(args, kwargs)
 
     def unchain_tasks(self) -> list[Any]:
         """Return copies of the steps, each with what the chain as a whole says about it."""
@@ -105,7 +126,7 @@ class chain(Signature):
         kwargs: Mapping[str, Any] | None = None,
         route_name: str | None = None,
         **options: Any,
-    ) -> Any:
+    ) -> Result[R_co]:
         """Send the first step with all others behind it.
 
         Args:
@@ -119,7 +140,7 @@ class chain(Signature):
         """
         sent_args, _, merged = self._merge(args, None, options)
         if not self.tasks:
-            return None
+            return None  # type: ignore[return-value]  # not worth a question to everybody who sends a chain
         if self.app.conf.task_always_eager:
             return self.apply(args, kwargs, **options)
         given = merged.pop("chain", None)
@@ -131,7 +152,7 @@ class chain(Signature):
         for errback in _as_list(errbacks):
             for step in steps.tasks:
                 step.link_error(errback)
-        result = steps._freeze(place)
+        result: Result[R_co] = steps._freeze(place)
         first, *later = steps.tasks
         with keeping(self.app):
             following = [*_as_list(given), *rest_of(later)]
@@ -142,7 +163,9 @@ class chain(Signature):
 
     run = apply_async
 
-    def apply(self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any) -> Any:
+    def apply(
+        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> EagerResult[R_co]:
         """Run all steps in this process; a step that fails ends the chain and its result is returned."""
         steps = self.clone(args, **options).unchain_tasks()
         result: Any = None
@@ -152,7 +175,8 @@ class chain(Signature):
             result = following
             if result.failed():
                 break
-        return result
+        last: EagerResult[R_co] = result
+        return last
 
     def _copied(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         return {"tasks": [task.clone() for task in kwargs["tasks"]]}

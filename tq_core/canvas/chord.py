@@ -4,24 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from tq_core.canvas.freezing import Place, attach
 from tq_core.canvas.graph import counts_towards, lightened
 from tq_core.canvas.group import group, members, running_request
+from tq_core.canvas.making import maybe_signature
 from tq_core.canvas.sending import one_publish
-from tq_core.canvas.signature import Signature, maybe_signature
+from tq_core.canvas.signature import Signature
 from tq_core.errors import BackendError, NotSupported
+from tq_core.type_variables import R_co
 
 if TYPE_CHECKING:
     from tq_core.app import Celery
+    from tq_core.results.async_result import AsyncResult as Result
+    from tq_core.results.eager import EagerResult
+
+#: The value of another signature.
+V = TypeVar("V")
 
 #: When the header runs says nothing about when its body does.
 _OF_THE_HEADER = frozenset({"countdown", "eta", "expires"})
 
 
 @Signature.register_type("chord")
-class chord(Signature):
+class chord(Signature[R_co]):
     """A header of tasks side by side, and a body that gets the list of their results.
 
     Args:
@@ -34,6 +41,12 @@ class chord(Signature):
     """
 
     kind = "chord"
+
+    @overload
+    def __init__(self: chord[V], header: Any, body: Signature[V], *args: Any, **options: Any) -> None: ...
+
+    @overload
+    def __init__(self: chord[Any], header: Any, body: Any = None, *args: Any, **options: Any) -> None: ...
 
     def __init__(
         self,
@@ -50,6 +63,16 @@ class chord(Signature):
         kept = maybe_signature(body, app, clone=True)
         everything = {"header": tasks, "body": kept, "kwargs": dict(kwargs or {})}
         super().__init__(task, args, everything, options, subtask_type="chord", app=app)
+
+    if TYPE_CHECKING:  # what follows it follows its body
+
+        @overload  # type: ignore[override]
+        def __or__(self, other: group[V]) -> Any: ...
+
+        @overload
+        def __or__(self, other: Signature[V]) -> chord[V]: ...
+
+        def __or__(self, other: Any) -> Any: ...
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any], app: Celery | None = None) -> Any:
@@ -94,6 +117,15 @@ class chord(Signature):
         width: int = self.body.width if self.body is not None else 0
         return width
 
+    @overload
+    def __call__(self, body: Signature[V], **options: Any) -> Result[V]: ...
+
+    @overload
+    def __call__(self, body: None = None, **options: Any) -> Result[R_co]: ...
+
+    @overload
+    def __call__(self, body: Any = None, **options: Any) -> Result: ...
+
     def __call__(self, body: Any = None, **options: Any) -> Any:
         """Send it with this body: ``chord(header)(body)``."""
         return self.apply_async((), {"body": body} if body is not None else {}, **options)
@@ -108,7 +140,7 @@ class chord(Signature):
         router: Any = None,
         result_cls: Any = None,
         **options: Any,
-    ) -> Any:
+    ) -> Result[R_co]:
         """Send the header; the body follows when all of it succeeded.
 
         Args:
@@ -156,7 +188,7 @@ class chord(Signature):
             header.link_error(errback)
         # A body that counts towards an outer chord stays in the outer group.
         in_group = place.group_id or (None if counts_towards(body).get("group_id") else group_id)
-        body_result = body._freeze(place.moved(group_id=in_group, parent_id=None))
+        body_result: Result[R_co] = body._freeze(place.moved(group_id=in_group, parent_id=None))
         counted = self._counted_by_backend(app)
         with one_publish(app):
             kept = lightened(body)
@@ -223,7 +255,9 @@ class chord(Signature):
             **where,
         )
 
-    def apply(self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any) -> Any:
+    def apply(
+        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> EagerResult[R_co]:
         """Run header and body in this process and return the body's result."""
         given = dict(kwargs or {})
         body = maybe_signature(given.pop("body", None) or self.body, self._app)
@@ -232,9 +266,10 @@ class chord(Signature):
             merged.pop(name, None)
         done = self._header_group().clone(sent_args, {**self.kwargs["kwargs"], **given}).apply()
         if done.failed():
-            return next(result for result in _leaves(done) if result.failed())
+            failed: EagerResult[R_co] = next(result for result in _leaves(done) if result.failed())
+            return failed
         values = [result.get() for result in _leaves(done)]
-        result = body.apply((values,), task_id=options.get("task_id"), **merged)
+        result: EagerResult[R_co] = body.apply((values,), task_id=options.get("task_id"), **merged)
         attach(result, done)
         return result
 

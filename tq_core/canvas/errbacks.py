@@ -13,11 +13,13 @@ from tq_core.canvas.chain import chain
 from tq_core.canvas.chord import chord
 from tq_core.canvas.graph import counts_towards, stored
 from tq_core.canvas.group import group
-from tq_core.canvas.signature import Signature, maybe_signature
+from tq_core.canvas.making import maybe_signature
+from tq_core.canvas.signature import Signature
 from tq_core.contracts.backend import ChordPart, ResultRecord
 from tq_core.errors import ChordError, WorkflowLost
 from tq_core.protocol.exception import describe_exception, rebuild_exception
 from tq_core.request import Request
+from tq_core.result_stores import some_apart, store
 from tq_core.timeutil import now
 
 if TYPE_CHECKING:
@@ -108,22 +110,22 @@ def fail_unsent(
     tasks = list(_tasks_of(maybe_signature(signature, app)))
     described = describe_exception(error)
     backend = app.backend
-    if backend.capabilities.stores:
+    if backend.capabilities.stores or some_apart():
         done = now().isoformat()
+        named = [(task_id, task) for task in tasks if (task_id := task.id)]
         records = [
             ResultRecord(
-                task.id,
+                task_id,
                 states.FAILURE,
                 described,
                 date_done=done,
                 group_id=task.options.get("group_id"),
                 reply_to=task.options.get("reply_to") or app.producer.reply_to,
             )
-            for task in tasks
-            if task.id
+            for task_id, task in named
         ]
         if records:
-            backend.store(records)
+            store(app, records, [task.task for _, task in named])
     if with_errbacks:
         called: list[Any] = []
         for task in tasks:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from tq_core.canvas import shelf
 from tq_core.canvas.freezing import Place
-from tq_core.canvas.signature import Signature, maybe_signature
+from tq_core.canvas.making import maybe_signature
+from tq_core.canvas.signature import Signature
 from tq_core.errors import WorkflowLost
 from tq_core.ids import new_id
 

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from tq_core import current
 from tq_core.canvas.freezing import Place
+from tq_core.canvas.making import maybe_signature
 from tq_core.canvas.sending import one_publish
-from tq_core.canvas.signature import Signature, maybe_signature
+from tq_core.canvas.signature import Signature
+from tq_core.type_variables import T
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from tq_core.app import Celery
+    from tq_core.canvas.chord import chord
+    from tq_core.results.group_result import GroupResult
+
+#: The value of another signature.
+V = TypeVar("V")
 
 
 @Signature.register_type("group")
-class group(Signature):
+class group(Signature[list[T]]):
     """Tasks side by side; all are sent in one publish.
 
     Args:
@@ -26,8 +35,43 @@ class group(Signature):
 
     kind = "group"
 
-    def __init__(self, *tasks: Any, app: Celery | None = None, **options: Any) -> None:
+    @overload
+    def __init__(self, *tasks: Signature[T], app: Celery | None = None, **options: Any) -> None: ...
+
+    @overload
+    def __init__(self, tasks: Iterable[Signature[T]], /, app: Celery | None = None, **options: Any) -> None: ...
+
+    @overload
+    def __init__(self, *tasks: Any, app: Celery | None = None, **options: Any) -> None: ...
+
+    def __init__(  # type: ignore[misc]  # mypy: the one iterable, too, may not be named
+        self, *tasks: Any, app: Celery | None = None, **options: Any
+    ) -> None:
         super().__init__("celery.group", (), {"tasks": members(tasks)}, options, subtask_type="group", app=app)
+
+    if TYPE_CHECKING:  # what the base class does gives another handle here
+
+        @overload  # type: ignore[override]
+        def __or__(self, other: group[V]) -> Any: ...
+
+        @overload
+        def __or__(self, other: Signature[V]) -> chord[V]: ...
+
+        def __or__(self, other: Any) -> Any: ...
+
+        def __ror__(self, other: Signature[Any]) -> Any: ...  # type: ignore[override]
+
+        def __invert__(self) -> list[T]: ...
+
+        def delay(self, *args: Any, **kwargs: Any) -> GroupResult[T]: ...  # type: ignore[override]
+
+        async def adelay(self, *args: Any, **kwargs: Any) -> GroupResult[T]: ...  # type: ignore[override]
+
+        async def aapply_async(  # type: ignore[override]
+            self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+        ) -> GroupResult[T]: ...
+
+        def freeze(self, _id: str | None = None, *args: Any, **kwargs: Any) -> GroupResult[T]: ...  # type: ignore[override]
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any], app: Celery | None = None) -> Any:
@@ -70,7 +114,7 @@ class group(Signature):
             found += own.plain_tasks() if isinstance(own, group) else [own]
         return found
 
-    def __call__(self, *partial_args: Any, **options: Any) -> Any:
+    def __call__(self, *partial_args: Any, **options: Any) -> GroupResult[T]:
         """Send it with these arguments before each member's own."""
         return self.apply_async(partial_args, **options)
 
@@ -83,7 +127,7 @@ class group(Signature):
         link: Any = None,
         link_error: Any = None,
         **options: Any,
-    ) -> Any:
+    ) -> GroupResult[T]:
         """Send all members in one publish and return their ``GroupResult``.
 
         Args:
@@ -110,7 +154,8 @@ class group(Signature):
         if following:
             twin = self.clone(args, kwargs, **options)
             twin.options = merged
-            return self._send_with_rest(twin, following, place, add_to_parent)
+            sent: GroupResult[T] = self._send_with_rest(twin, following, place, add_to_parent)
+            return sent
         group_id = place.name({})
         tasks = self._plain(sent_args, sent_kwargs, merged)
         result = app.GroupResult(group_id, _frozen(tasks, place.moved(group_id=place.group_id or group_id)))
@@ -136,13 +181,15 @@ class group(Signature):
             add_to_parent=add_to_parent,
         )
 
-    def apply(self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any) -> Any:
+    def apply(  # type: ignore[override]
+        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> GroupResult[T]:
         """Run all members in this process and return their ``GroupResult``."""
         twin = self.clone(args, kwargs, **options)
         group_id = Place().name(twin.options)
         return self.app.GroupResult(group_id, [task.apply() for task in twin.plain_tasks()])
 
-    def skew(self, start: float = 1.0, stop: float | None = None, step: float = 1.0) -> group:
+    def skew(self, start: float = 1.0, stop: float | None = None, step: float = 1.0) -> Self:
         """Give the members growing countdowns, in seconds, and return the group itself.
 
         Args:

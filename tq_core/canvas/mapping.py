@@ -7,13 +7,16 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from tq_core.canvas.group import group
-from tq_core.canvas.signature import Signature, maybe_signature
+from tq_core.canvas.making import maybe_signature
+from tq_core.canvas.signature import Signature
+from tq_core.type_variables import T
 
 if TYPE_CHECKING:
     from tq_core.app import Celery
+    from tq_core.results.group_result import GroupResult
 
 
-class xmap(Signature):
+class xmap(Signature[list[T]]):
     """One message that calls a task with each item, one after the other; its result is the list of theirs.
 
     Args:
@@ -25,7 +28,7 @@ class xmap(Signature):
 
     _task_name = "celery.map"
 
-    def __init__(self, task: Any, it: Iterable[Any], app: Celery | None = None, **options: Any) -> None:
+    def __init__(self, task: Signature[T], it: Iterable[Any], app: Celery | None = None, **options: Any) -> None:
         wanted = maybe_signature(task, app)
         super().__init__(
             self._task_name,
@@ -40,7 +43,7 @@ class xmap(Signature):
         return f"[{self.kwargs['task'].task}(x) for x in {self.kwargs['it']!r}]"
 
 
-class xstarmap(xmap):
+class xstarmap(xmap[T]):
     """As :class:`xmap`, with a sequence of arguments in each item."""
 
     _task_name = "celery.starmap"
@@ -49,7 +52,7 @@ class xstarmap(xmap):
         return f"[{self.kwargs['task'].task}(*x) for x in {self.kwargs['it']!r}]"
 
 
-class chunks(Signature):
+class chunks(Signature[list[list[T]]]):
     """Many calls of a task in a few messages of up to ``n`` calls each.
 
     Args:
@@ -60,7 +63,14 @@ class chunks(Signature):
         **options: options of the messages.
     """
 
-    def __init__(self, task: Any, it: Iterable[Any], n: int, app: Celery | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        task: Signature[T],
+        it: Iterable[Any],
+        n: int,
+        app: Celery | None = None,
+        **options: Any,
+    ) -> None:
         wanted = maybe_signature(task, app)
         super().__init__(
             "celery.chunks",
@@ -71,25 +81,27 @@ class chunks(Signature):
             app=app if app is not None else wanted._own_app(),
         )
 
-    def __call__(self, **options: Any) -> Any:
+    def __call__(self, **options: Any) -> GroupResult[list[T]]:
         """Send it."""
         return self.apply_async(**options)
 
-    def apply_async(
+    def apply_async(  # type: ignore[override]
         self,
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
         route_name: str | None = None,
         **options: Any,
-    ) -> Any:
+    ) -> GroupResult[list[T]]:
         """Send the messages and return their ``GroupResult``; each member's value is a list."""
         return self.group().apply_async(**{**self.options, **options})
 
-    def apply(self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any) -> Any:
+    def apply(  # type: ignore[override]
+        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> GroupResult[list[T]]:
         """Run all calls in this process."""
         return self.group().apply()
 
-    def group(self) -> group:
+    def group(self) -> group[list[T]]:
         """Return the group of messages it stands for."""
         task, n = self.kwargs["task"], self.kwargs["n"]
         parts = (xstarmap(task, part, app=self._app) for part in _parts(self.kwargs["it"], n))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tq_core.canvas.signature import maybe_signature
+from tq_core.canvas.making import maybe_signature
 from tq_core.errors import ImproperlyConfigured, NotSupported
 
 if TYPE_CHECKING:

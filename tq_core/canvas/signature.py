@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, overload
 
 from tq_core import current
+from tq_core.canvas.call_fields import CallFields
 from tq_core.canvas.freezing import Place
+from tq_core.type_variables import R_co
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from tq_core.app import Celery
+    from tq_core.canvas.chain import chain
+    from tq_core.canvas.group import group
+    from tq_core.results.async_result import AsyncResult as Result
+    from tq_core.results.eager import EagerResult
+
+#: The value of another signature.
+V = TypeVar("V")
+#: A kind of signature.
+Kind = TypeVar("Kind", bound="Signature[Any]")
 
 #: Options of a frozen immutable signature that a call cannot change.
 _KEPT_WHEN_SET = ("group_id", "stamped_headers")
 
 
-class Signature(dict[str, Any]):
+class Signature(CallFields, Generic[R_co]):
     """One call of a task: its name, arguments and options.
 
     A signature is a ``dict`` of exactly the keys Celery writes, so it can be serialized as it is; :func:`signature`
@@ -79,10 +92,14 @@ class Signature(dict[str, Any]):
     # kinds
 
     @classmethod
-    def register_type(cls, name: str | None = None) -> Any:
-        """Return a decorator that makes a class the one for mappings whose ``subtask_type`` is ``name``."""
+    def register_type(cls, name: str | None = None) -> Callable[[type[Kind]], type[Kind]]:
+        """Return a decorator that makes a class the one for mappings whose ``subtask_type`` is ``name``.
 
-        def register(subclass: type[Signature]) -> type[Signature]:
+        Args:
+            name: the kind; the class's own name by default.
+        """
+
+        def register(subclass: type[Kind]) -> type[Kind]:
             Signature._types[name or subclass.__name__] = subclass
             return subclass
 
@@ -90,7 +107,12 @@ class Signature(dict[str, Any]):
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any], app: Celery | None = None) -> Signature:
-        """Return the signature that a mapping describes, of the class its ``subtask_type`` names."""
+        """Return the signature that a mapping describes, of the class its ``subtask_type`` names.
+
+        Args:
+            d: the mapping, as it arrives in a message.
+            app: the application that sends it.
+        """
         kind = d.get("subtask_type")
         target = Signature._types.get(kind) if kind else None
         if target is not None and target is not cls:
@@ -109,79 +131,6 @@ class Signature(dict[str, Any]):
         )
 
     # what it is
-
-    @property
-    def task(self) -> str:
-        """Name of the task."""
-        name: str = self["task"]
-        return name
-
-    @property
-    def name(self) -> str:
-        """Name of the task."""
-        return self.task
-
-    @property
-    def args(self) -> tuple[Any, ...]:
-        """Positional arguments."""
-        return tuple(self["args"])
-
-    @args.setter
-    def args(self, value: Sequence[Any]) -> None:
-        self["args"] = tuple(value)
-
-    @property
-    def kwargs(self) -> dict[str, Any]:
-        """Keyword arguments."""
-        found: dict[str, Any] = self["kwargs"]
-        return found
-
-    @kwargs.setter
-    def kwargs(self, value: Mapping[str, Any]) -> None:
-        self["kwargs"] = dict(value)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Options of ``apply_async``."""
-        found: dict[str, Any] = self["options"]
-        return found
-
-    @options.setter
-    def options(self, value: Mapping[str, Any]) -> None:
-        self["options"] = dict(value)
-
-    @property
-    def subtask_type(self) -> str | None:
-        """Kind of canvas, None for a plain task."""
-        kind: str | None = self.get("subtask_type")
-        return kind
-
-    @property
-    def immutable(self) -> bool:
-        """True when results of earlier tasks are not added to the arguments."""
-        return bool(self.get("immutable"))
-
-    @immutable.setter
-    def immutable(self, value: bool) -> None:
-        self["immutable"] = value
-
-    @property
-    def id(self) -> str | None:
-        """Id of the result, once frozen."""
-        task_id: str | None = self.options.get("task_id")
-        return task_id
-
-    @property
-    def parent_id(self) -> str | None:
-        """Id of the task before it, once known."""
-        parent_id: str | None = self.options.get("parent_id")
-        return parent_id
-
-    @property
-    def root_id(self) -> str | None:
-        """Id of the work-flow's first task, once known."""
-        root_id: str | None = self.options.get("root_id")
-        return root_id
 
     @property
     def app(self) -> Celery:
@@ -208,18 +157,39 @@ class Signature(dict[str, Any]):
     # calling
 
     def __call__(self, *partial_args: Any, **partial_kwargs: Any) -> Any:
-        """Run the task here and now, like a function."""
+        """Run the task here and now, like a function.
+
+        Args:
+            *partial_args, **partial_kwargs: as for :meth:`delay`.
+
+        Raises:
+            NotRegistered: this process does not know the task.
+        """
         args, kwargs, _ = self._merge(partial_args, partial_kwargs, {})
         return self.type(*args, **kwargs)
 
-    def delay(self, *partial_args: Any, **partial_kwargs: Any) -> Any:
-        """Send it with these arguments before its own and return the result's handle."""
+    def delay(self, *partial_args: Any, **partial_kwargs: Any) -> Result[R_co]:
+        """Send it with these arguments before its own and return the result's handle.
+
+        Args:
+            *partial_args, **partial_kwargs: added to its own; ignored when immutable.
+        """
         return self.apply_async(partial_args, partial_kwargs)
 
-    def apply(self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any) -> Any:
-        """Run it in this process as a worker would and return an ``EagerResult``."""
+    def apply(
+        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> EagerResult[R_co]:
+        """Run it in this thread as a worker would and return an ``EagerResult``.
+
+        Args:
+            args, kwargs, **options: as for :meth:`apply_async`.
+
+        Raises:
+            NotRegistered: this process does not know the task.
+        """
         merged_args, merged_kwargs, merged = self._merge(args, kwargs, options)
-        return self.type.apply(merged_args, merged_kwargs, **merged)
+        result: EagerResult[R_co] = self.type.apply(merged_args, merged_kwargs, **merged)
+        return result
 
     def apply_async(
         self,
@@ -227,7 +197,7 @@ class Signature(dict[str, Any]):
         kwargs: Mapping[str, Any] | None = None,
         route_name: str | None = None,
         **options: Any,
-    ) -> Any:
+    ) -> Result[R_co]:
         """Send it and return the result's handle.
 
         Args:
@@ -246,15 +216,24 @@ class Signature(dict[str, Any]):
             return self.app.send_task(self.task, sent_args, sent_kwargs, **merged)
         return task.apply_async(sent_args, sent_kwargs, **merged)
 
-    async def adelay(self, *partial_args: Any, **partial_kwargs: Any) -> Any:
-        """As :meth:`delay`; the running loop turns while the broker is waited for."""
+    async def adelay(self, *partial_args: Any, **partial_kwargs: Any) -> Result[R_co]:
+        """As :meth:`delay`; the running loop turns while the broker is waited for.
+
+        Args:
+            *partial_args, **partial_kwargs: as there.
+        """
         return await self.aapply_async(partial_args, partial_kwargs)
 
     async def aapply_async(
         self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
-    ) -> Any:
-        """As :meth:`apply_async`; the running loop turns while the broker is waited for."""
-        return await self.app.sender.send_together(partial(self.apply_async, args, kwargs, **options))
+    ) -> Result[R_co]:
+        """As :meth:`apply_async`; the running loop turns while the broker is waited for.
+
+        Args:
+            args, kwargs, **options: as there.
+        """
+        result: Result[R_co] = await self.app.sender.send_together(partial(self.apply_async, args, kwargs, **options))
+        return result
 
     def _merge(
         self, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None, options: Mapping[str, Any]
@@ -275,8 +254,13 @@ class Signature(dict[str, Any]):
 
     # making others of it
 
-    def clone(self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **opts: Any) -> Any:
-        """Return a copy with arguments and options added, as a call would add them."""
+    def clone(self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **opts: Any) -> Self:
+        """Return a copy with arguments and options added, as a call would add them.
+
+        Args:
+            args, kwargs: as for :meth:`apply_async`.
+            **opts: options.
+        """
         if args or kwargs or opts:
             merged_args, merged_kwargs, options = self._merge(args, kwargs, opts)
         else:
@@ -298,8 +282,12 @@ class Signature(dict[str, Any]):
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Return a copy in which what is given stands in place of what was there."""
+    ) -> Self:
+        """Return a copy in which what is given stands in place of what was there.
+
+        Args:
+            args, kwargs, options: the new ones; None keeps the old.
+        """
         twin = self.clone()
         if args is not None:
             twin.args = tuple(args)
@@ -309,8 +297,13 @@ class Signature(dict[str, Any]):
             twin.options = dict(options)
         return twin
 
-    def set(self, immutable: bool | None = None, **options: Any) -> Any:
-        """Set options and return the signature itself."""
+    def set(self, immutable: bool | None = None, **options: Any) -> Self:
+        """Set options and return the signature itself.
+
+        Args:
+            immutable: whether results of earlier tasks are added to its arguments; None changes nothing.
+            **options: those of :class:`~tq_core.call_options.CallOptions`.
+        """
         if immutable is not None:
             self.set_immutable(immutable)
         self.options.update(options)
@@ -328,28 +321,49 @@ class Signature(dict[str, Any]):
         root_id: str | None = None,
         parent_id: str | None = None,
         group_index: int | None = None,
-    ) -> Any:
-        """Fix the ids now and return the handle of the result it will have."""
-        return self._freeze(Place(_id, group_id, group_index, chord, root_id, parent_id))
+    ) -> Result[R_co]:
+        """Fix the ids now and return the handle of the result it will have.
+
+        Args:
+            _id: the task's id; a random one where it has none.
+            group_id, group_index: the group it becomes a member of, and its position there.
+            chord: signature of the body it will count towards.
+            root_id, parent_id: first and previous task of the work-flow.
+        """
+        result: Result[R_co] = self._freeze(Place(_id, group_id, group_index, chord, root_id, parent_id))
+        return result
 
     def _freeze(self, place: Place) -> Any:
         producer = self.app.producer
         if producer.replies:  # a worker that sends it for us is to name our address, not its own
             self.options.setdefault("reply_to", producer.reply_to)
-        return self.app.AsyncResult(place.mark(self.options))
+        return self.app.AsyncResult(place.mark(self.options), task_name=self.task)
 
     # callbacks
 
     def link(self, callback: Any) -> Any:
-        """Send ``callback`` with the result when the task succeeds; adding it twice is adding it once."""
+        """Send ``callback`` with the result when the task succeeds; adding it twice is adding it once.
+
+        Args:
+            callback: a signature; it is returned.
+        """
         return self.append_to_list_option("link", callback)
 
     def link_error(self, errback: Any) -> Any:
-        """Call ``errback`` when the task fails; adding it twice is adding it once."""
+        """Call ``errback`` when the task fails; adding it twice is adding it once.
+
+        Args:
+            errback: a signature of a task; it is returned. A task of one parameter is sent the failed task's id,
+                another is called in the worker with request, exception and traceback.
+        """
         return self.append_to_list_option("link_error", errback)
 
-    def on_error(self, errback: Any) -> Signature:
-        """As :meth:`link_error`, but return the signature itself."""
+    def on_error(self, errback: Any) -> Self:
+        """As :meth:`link_error`, but return the signature itself.
+
+        Args:
+            errback: as there.
+        """
         self.link_error(errback)
         return self
 
@@ -395,6 +409,13 @@ class Signature(dict[str, Any]):
 
     # composition
 
+    # A dict's "|" joins members and gives a dict; a signature is none to that extent.
+    @overload  # type: ignore[override]
+    def __or__(self, other: group[V]) -> Any: ...
+
+    @overload
+    def __or__(self, other: Signature[V]) -> chain[V]: ...
+
     def __or__(self, other: Any) -> Any:
         """``a | b``: ``b`` follows ``a`` and gets its result."""
         from tq_core.canvas.chain import joined
@@ -403,14 +424,22 @@ class Signature(dict[str, Any]):
             return NotImplemented
         return joined(self, other)
 
-    def __invert__(self) -> Any:
-        """``~sig``: send it and wait for its value."""
+    if TYPE_CHECKING:  # otherwise mypy takes a dict's, which gives a dict
+
+        def __ror__(self, other: Signature[Any]) -> chain[R_co]: ...  # type: ignore[override]
+
+    def __invert__(self) -> R_co:
+        """``~sig``: send it and wait for its value, as ``apply_async().get()`` does."""
         return self.apply_async().get()
 
     # about
 
-    def AsyncResult(self, task_id: str | None = None) -> Any:
-        """Return the handle of a result of this task."""
+    def AsyncResult(self, task_id: str | None = None) -> Result[R_co]:
+        """Return the handle of a result of this task.
+
+        Args:
+            task_id: its id; that of the signature, once frozen, by default.
+        """
         return self.app.AsyncResult(task_id or self.id or "", task_name=self.task)
 
     def election(self) -> Any:
@@ -446,56 +475,3 @@ def _copied(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _rebuilt(fields: dict[str, Any]) -> Signature:
     return Signature.from_dict(fields)
-
-
-def signature(
-    varies: Any,
-    args: Sequence[Any] | None = None,
-    kwargs: Mapping[str, Any] | None = None,
-    options: Mapping[str, Any] | None = None,
-    *,
-    app: Celery | None = None,
-    **ex: Any,
-) -> Any:
-    """Return a signature.
-
-    Args:
-        varies: a task, a task's name, a signature (copied), or the mapping of one, as it arrives in a message.
-        args, kwargs, options: of the call; added to those of a signature.
-        app: the application that sends it.
-        **ex: ``immutable``, ``type``, and further options.
-    """
-    if isinstance(varies, Signature):
-        twin = varies.clone(args, kwargs, **{**(options or {}), **ex})
-        if app is not None and twin._app is None:
-            twin._app = app
-        return twin
-    if isinstance(varies, Mapping):
-        return Signature.from_dict(varies, app=app)
-    return Signature(varies, args, kwargs, options, app=app, **ex)
-
-
-#: The name in the oldest API.
-subtask = signature
-
-
-def maybe_signature(d: Any, app: Celery | None = None, clone: bool = False) -> Any:
-    """Return a mapping as the signature it describes; anything else, None included, as it is.
-
-    Args:
-        d: a signature, a mapping, or something else.
-        app: the application that sends it.
-        clone: copy a signature instead of returning it.
-    """
-    if isinstance(d, Signature):
-        twin = d.clone() if clone else d
-    elif isinstance(d, Mapping) and "task" in d:
-        twin = Signature.from_dict(d, app=app)
-    else:
-        return d
-    if app is not None and twin._app is None:
-        twin._app = app
-    return twin
-
-
-maybe_subtask = maybe_signature

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tq_core.canvas.signature import Signature, maybe_signature
+from tq_core.canvas.making import maybe_signature
+from tq_core.canvas.signature import Signature
 
 
 class StampingVisitor:

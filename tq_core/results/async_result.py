@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from tq_core import current, states
 from tq_core.errors import IncompleteStream
+from tq_core.result_stores import backend_of, some_apart
 from tq_core.results import waiting
 from tq_core.results.descendants import Ancestor
 from tq_core.results.record_view import RecordView
 from tq_core.results.values import document, raise_of, value_of
+from tq_core.type_variables import R_co
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from tq_core.app import Celery
     from tq_core.contracts.backend import Backend, ResultRecord
     from tq_core.results.group_result import GroupResult
 
 
-class AsyncResult(RecordView, Ancestor):
+class AsyncResult(RecordView, Ancestor, Generic[R_co]):
     """One task's result, by id.
 
     Making one costs nothing and asks nobody. A ready result is kept, so it is asked for once. Safe to read from any
@@ -72,7 +76,7 @@ class AsyncResult(RecordView, Ancestor):
     @property
     def backend(self) -> Backend:
         """Where results are."""
-        return self._backend if self._backend is not None else self.app.backend
+        return self._backend if self._backend is not None else backend_of(self.app, self.task_name)
 
     @property
     def task_id(self) -> str:
@@ -100,7 +104,7 @@ class AsyncResult(RecordView, Ancestor):
         disable_sync_subtasks: bool = True,
         EXCEPTION_STATES: Any = states.EXCEPTION_STATES,
         PROPAGATE_STATES: Any = states.PROPAGATE_STATES,
-    ) -> Any:
+    ) -> R_co:
         """Wait until the task has ended and return its value.
 
         Args:
@@ -125,7 +129,7 @@ class AsyncResult(RecordView, Ancestor):
             waiting.assert_will_not_block()
         if self._record is None:
             self._wait(timeout, propagate and follow_parents, interval, on_message, on_interval or self.on_interval)
-        value = self._kept_value(propagate)
+        value: R_co = self._kept_value(propagate)
         if callback is not None:
             callback(self.id, value)
         return value
@@ -138,7 +142,7 @@ class AsyncResult(RecordView, Ancestor):
         propagate: bool = True,
         follow_parents: bool = True,
         disable_sync_subtasks: bool = True,
-    ) -> Any:
+    ) -> R_co:
         """As :meth:`get`; the running loop turns meanwhile. ``await result`` is the same without arguments.
 
         All coroutines of a process, in whatever loops, wait over one subscription to the backend. Cancelling the wait
@@ -160,9 +164,10 @@ class AsyncResult(RecordView, Ancestor):
             waiting.assert_will_not_block()
         if self._record is None:
             await self._arrive(timeout, propagate and follow_parents)
-        return self._kept_value(propagate)
+        value: R_co = self._kept_value(propagate)
+        return value
 
-    def __await__(self) -> Generator[Any, None, Any]:
+    def __await__(self) -> Generator[Any, None, R_co]:
         """Wait for the task and return its value, or raise its exception; see :meth:`aget`."""
         return self.aget().__await__()
 
@@ -213,7 +218,12 @@ class AsyncResult(RecordView, Ancestor):
         raise_of(record)
 
     def maybe_throw(self, propagate: bool = True, callback: Callable[[str, Any], Any] | None = None) -> Any:
-        """Return the value there is now; raise it when it is an error that propagates."""
+        """Return the value there is now, without waiting; raise it when it is an error.
+
+        Args:
+            propagate: False returns an error as well.
+            callback: called with id and value.
+        """
         record = self._fetched()
         value = None if record is None else value_of(record)
         if record is not None and propagate:
@@ -225,14 +235,18 @@ class AsyncResult(RecordView, Ancestor):
     maybe_reraise = maybe_throw
 
     def throw(self, *args: Any, **kwargs: Any) -> None:
-        """Raise the task's exception."""
+        """Raise the task's exception, if there is one by now.
+
+        Args:
+            *args, **kwargs: accepted for compatibility.
+        """
         record = self._fetched()
         if record is not None:
             self._raise_of(record)
 
     def then(
-        self, callback: Callable[[Any], Any], on_error: Callable[[Any], Any] | None = None, weak: bool = False
-    ) -> Any:
+        self, callback: Callable[[Self], Any], on_error: Callable[[Self], Any] | None = None, weak: bool = False
+    ) -> Self:
         """Call ``callback`` with this result once it is ready; returns at once.
 
         A result that is here already is answered in this thread; otherwise one thread of the process calls all
@@ -252,7 +266,7 @@ class AsyncResult(RecordView, Ancestor):
         self._when_ready([self], partial(self._answer, callback, on_error))
         return self
 
-    def _answer(self, callback: Callable[[Any], Any], on_error: Callable[[Any], Any] | None) -> None:
+    def _answer(self, callback: Callable[[Self], Any], on_error: Callable[[Self], Any] | None) -> None:
         assert self._record is not None
         if self._record.state == states.SUCCESS:
             callback(self)
@@ -269,14 +283,19 @@ class AsyncResult(RecordView, Ancestor):
     # acting
 
     def forget(self) -> None:
-        """Delete what is stored about this task, and about the tasks before it."""
-        ids: list[str] = []
+        """Delete what is stored about this task, and about the tasks before it.
+
+        Raises:
+            BackendError: it cannot be deleted.
+        """
+        found: dict[Backend, list[str]] = {}
         node: Any = self
         while isinstance(node, AsyncResult):
             node._record = None
-            ids.append(node.id)
+            found.setdefault(node.backend, []).append(node.id)
             node = node.parent
-        self.backend.forget(ids)
+        for backend, ids in found.items():
+            backend.forget(ids)
 
     def revoke(
         self,
@@ -294,6 +313,9 @@ class AsyncResult(RecordView, Ancestor):
             signal: with which signal.
             wait: wait for the workers' answers.
             timeout: seconds to wait for them.
+
+        Raises:
+            BrokerError: the workers cannot be told.
         """
         self.app.control.revoke(self.id, terminate=terminate, signal=signal, reply=wait, timeout=timeout)
 
@@ -306,7 +328,12 @@ class AsyncResult(RecordView, Ancestor):
         wait: bool = False,
         timeout: float | None = None,
     ) -> None:
-        """Tell all workers not to run tasks that carry these stamps; arguments as for :meth:`revoke`."""
+        """Tell all workers not to run tasks that carry these stamps.
+
+        Args:
+            headers: values of stamps, by name.
+            connection, terminate, signal, wait, timeout: as for :meth:`revoke`.
+        """
         self.app.control.revoke_by_stamped_headers(
             headers, terminate=terminate, signal=signal, reply=wait, timeout=timeout
         )
@@ -370,7 +397,7 @@ class AsyncResult(RecordView, Ancestor):
             return other.id == self.id
         return other == self.id if isinstance(other, str) else NotImplemented
 
-    def __copy__(self) -> AsyncResult:
+    def __copy__(self) -> Self:
         return type(self)(self.id, self._backend, self.task_name, self._app, self.parent)
 
     def __reduce__(self) -> Any:
@@ -380,12 +407,13 @@ class AsyncResult(RecordView, Ancestor):
 def ancestors(result: AsyncResult) -> dict[str, AsyncResult]:
     """Return the results whose failure means that this one will never be there, by id.
 
-    A chord's header is not among them: when part of it fails the body gets a failure of its own.
+    A chord's header is not among them: when part of it fails the body gets a failure of its own. Nor are those whose
+    results are elsewhere: this one's backend is told of their failures.
     """
     found: dict[str, AsyncResult] = {}
     node = result.parent
     while node is not None:
-        if isinstance(node, AsyncResult):
+        if isinstance(node, AsyncResult) and (not some_apart() or node.backend is result.backend):
             found[node.id] = node
         node = node.parent
     return found

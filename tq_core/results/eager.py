@@ -13,15 +13,17 @@ from tq_core.ids import new_id
 from tq_core.outcome import Failed, Outcome, Rejected, Retried, Succeeded
 from tq_core.protocol.exception import describe_exception
 from tq_core.request import Request
+from tq_core.result_stores import backend_of
 from tq_core.results.async_result import AsyncResult
 from tq_core.timeutil import now
+from tq_core.type_variables import R_co
 
 if TYPE_CHECKING:
     from tq_core.app import Celery
     from tq_core.task import Task
 
 
-class EagerResult(AsyncResult):
+class EagerResult(AsyncResult[R_co]):
     """The result of a task that has already run here.
 
     Args:
@@ -300,7 +302,8 @@ def _store(app: Celery, request: Request, outcome: Outcome) -> None:
         return
     assert request.id is not None
     traceback = getattr(outcome, "traceback", None)
-    app.backend.store([ResultRecord(request.id, outcome.state, result, traceback, date_done=now().isoformat())])
+    record = ResultRecord(request.id, outcome.state, result, traceback, date_done=now().isoformat())
+    backend_of(app, request.task).store([record])
 
 
 def _as_list(value: Any) -> list[Any] | None:

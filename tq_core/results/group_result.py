@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from tq_core import current, states
 from tq_core.contracts.backend import ResultRecord
 from tq_core.errors import ImproperlyConfigured, IncompleteStream, TimeoutError
+from tq_core.result_stores import some_apart
 from tq_core.results import waiting
 from tq_core.results.async_result import AsyncResult, ancestors, result_from_tuple
 from tq_core.results.descendants import Ancestor
 from tq_core.results.progress import shown
 from tq_core.results.values import document, raise_of, value_of
+from tq_core.type_variables import R_co
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from tq_core.app import Celery
     from tq_core.contracts.backend import Backend
 
 
-class ResultSet:
+class ResultSet(Generic[R_co]):
     """Some results. Questions about all of them cost one look at the backend, waiting for them one watch.
 
     Args:
@@ -51,13 +55,26 @@ class ResultSet:
 
     @property
     def backend(self) -> Backend:
-        """Where results are."""
+        """Where results are.
+
+        Raises:
+            ImproperlyConfigured: they are in several backends, of which no single wait can hear.
+        """
+        if some_apart() and len({leaf.backend for leaf in self.leaves()}) > 1:
+            raise ImproperlyConfigured(
+                f"The results of {self!r} are in several backends, as some of its tasks have one of their own: wait "
+                "for each result by itself, or give the tasks of a group the same backend"
+            )
         return self.results[0].backend if self.results else self.app.backend
 
     # its members
 
     def add(self, result: Any) -> None:
-        """Add a result unless it is there."""
+        """Add a result unless it is there.
+
+        Args:
+            result: a result, or another set.
+        """
         if result not in self.results:
             self.results.append(result)
 
@@ -109,7 +126,12 @@ class ResultSet:
         return sum(record is not None and record.state == states.SUCCESS for record in self._records())
 
     def maybe_throw(self, callback: Any = None, propagate: bool = True) -> None:
-        """Raise the first error there is now."""
+        """Raise the first error there is now, without waiting.
+
+        Args:
+            callback: called with id and value of each result.
+            propagate: False raises nothing.
+        """
         for result in self.results:
             result.maybe_throw(callback=callback, propagate=propagate)
 
@@ -151,8 +173,13 @@ class ResultSet:
         disable_sync_subtasks: bool = True,
         on_interval: Callable[[], Any] | None = None,
         progress: bool | Callable[[int, int], Any] = False,
-    ) -> list[Any]:
-        """As :meth:`join`."""
+    ) -> list[R_co]:
+        """As :meth:`join`.
+
+        Args:
+            timeout, propagate, interval, callback, no_ack, on_message, disable_sync_subtasks, on_interval, progress: as
+                there.
+        """
         return self.join(
             timeout, propagate, interval, callback, no_ack, on_message, disable_sync_subtasks, on_interval, progress
         )
@@ -168,7 +195,7 @@ class ResultSet:
         disable_sync_subtasks: bool = True,
         on_interval: Callable[[], Any] | None = None,
         progress: bool | Callable[[int, int], Any] = False,
-    ) -> list[Any]:
+    ) -> list[R_co]:
         """Wait until all have ended and return their values in order.
 
         Args:
@@ -203,7 +230,7 @@ class ResultSet:
 
     async def aget(
         self, timeout: float | None = None, propagate: bool = True, disable_sync_subtasks: bool = True
-    ) -> list[Any]:
+    ) -> list[R_co]:
         """As :meth:`join`; the running loop turns meanwhile. ``await results`` is the same without arguments.
 
         Args:
@@ -234,7 +261,7 @@ class ResultSet:
 
     ajoin = aget
 
-    def __await__(self) -> Generator[Any, None, list[Any]]:
+    def __await__(self) -> Generator[Any, None, list[R_co]]:
         """Wait for all and return their values in order, or raise the first error; see :meth:`aget`."""
         return self.aget().__await__()
 
@@ -250,14 +277,22 @@ class ResultSet:
         for leaf in self._arriving(timeout, False, interval, on_message, on_interval):
             yield leaf.id, document(leaf._record)
 
-    def iterate(self, timeout: float | None = None, propagate: bool = True, interval: float = 0.5) -> Iterator[Any]:
-        """Yield each value as it arrives."""
+    def iterate(self, timeout: float | None = None, propagate: bool = True, interval: float = 0.5) -> Iterator[R_co]:
+        """Yield each value as it arrives.
+
+        Args:
+            timeout, propagate, interval: as for :meth:`join`.
+
+        Raises:
+            TimeoutError: not all have ended within ``timeout``.
+            Exception: whatever a task raised.
+        """
         for leaf in self._arriving(timeout, propagate, interval, None, None):
             yield _kept_value(leaf, propagate)
 
     def then(
-        self, callback: Callable[[Any], Any], on_error: Callable[[Any], Any] | None = None, weak: bool = False
-    ) -> Any:
+        self, callback: Callable[[Self], Any], on_error: Callable[[Self], Any] | None = None, weak: bool = False
+    ) -> Self:
         """Call ``callback`` with this set once all are ready, or ``on_error`` when one failed; returns at once.
 
         See :meth:`AsyncResult.then` for where it is called.
@@ -272,7 +307,7 @@ class ResultSet:
         return self
 
     def _answer(
-        self, leaves: Sequence[Any], callback: Callable[[Any], Any], on_error: Callable[[Any], Any] | None
+        self, leaves: Sequence[Any], callback: Callable[[Self], Any], on_error: Callable[[Self], Any] | None
     ) -> None:
         if all(leaf._record.state == states.SUCCESS for leaf in leaves):
             callback(self)
@@ -381,7 +416,7 @@ class ResultSet:
         return f"<{type(self).__name__}: [{', '.join(str(result) for result in self.results)}]>"
 
 
-class GroupResult(ResultSet, Ancestor):
+class GroupResult(ResultSet[R_co], Ancestor):
     """The results of a group.
 
     Args:

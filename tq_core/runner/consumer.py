@@ -22,9 +22,10 @@ from tq_core.contracts.broker import Consumer, Requeue
 from tq_core.contracts.pool import Pool
 from tq_core.errors import BackendError, BrokerError, TQError
 from tq_core.outcome import Outcome
+from tq_core.result_stores import shares
 from tq_core.retry import delays
 from tq_core.runner.intake import Intake
-from tq_core.runner.job import Job
+from tq_core.runner.job import Job, task_of
 from tq_core.runner.reservations import Reservations
 from tq_core.runner.settlement import Settler
 from tq_core.runner.throttle import Throttle
@@ -296,13 +297,14 @@ class TransportThread(threading.Thread):
         early = [job.tag for job in begun if not job.late]
         if early:
             self._consumer.begin(early)
-        records = [
-            ResultRecord(job.task_id, states.STARTED, self._started_state, reply_to=job.reply_to)
-            for job in begun
-            if _tracks_start(job)
-        ]
-        if records and self._backend.capabilities.stores:
-            self._backend.store(records)
+        tracked = [job for job in begun if _tracks_start(job)]
+        if tracked:
+            records = [
+                ResultRecord(job.task_id, states.STARTED, self._started_state, reply_to=job.reply_to) for job in tracked
+            ]
+            for backend, mine, _ in shares(self._backend, records, tracked, task_of):
+                if backend.capabilities.stores:
+                    backend.store(mine)
         self._unannounced = waiting
 
 

@@ -11,6 +11,7 @@ from tq_core.contracts.broker import Park
 from tq_core.errors import BackendError, NotRegistered, TQError, WorkerLostError
 from tq_core.message import Delivery
 from tq_core.outcome import Buried, Failed, Outcome, Revoked, Succeeded
+from tq_core.result_stores import fetch
 from tq_core.runner import narration
 from tq_core.runner.job import Job
 from tq_core.runner.received import ReceivedMessage, ReceivedRequest
@@ -196,11 +197,12 @@ class Intake:
 
     def _earlier_records(self, deliveries: Sequence[Delivery]) -> Mapping[str, ResultRecord]:
         """Fetch what is known about redelivered tasks; an answer that cannot be had counts as none."""
-        ids = [d.message.id for d in deliveries if d.message is not None and (d.redelivered or d.orphaned)]
-        if not ids or not self._backend.capabilities.stores:
+        again = [d.message for d in deliveries if d.message is not None and (d.redelivered or d.orphaned)]
+        if not again:
             return {}
+        ids = [message.id for message in again]
         try:
-            return self._backend.fetch(ids)
+            return fetch(self._backend, ids, [message.headers.get("task") for message in again], self._tasks)
         except BackendError as error:
             logger.warning("Could not ask what became of %d redelivered tasks: %s", len(ids), error)
             return {}

@@ -11,6 +11,7 @@ from tq_core.tracing import TaskPlan
 
 if TYPE_CHECKING:
     from tq_core.protocol.task import TaskMessage
+    from tq_core.task import Task
 
 
 class Job:
@@ -82,6 +83,11 @@ class Job:
 
     def __repr__(self) -> str:
         return f"<Job {self.task_name}[{self.task_id}]>"
+
+
+def task_of(job: Job) -> Task | None:
+    """Return a job's task, or None when it is not known here."""
+    return job.plan.task if job.plan is not None else None
 
 
 def request_of(job: Job, hostname: str, *, loglevel: int | None = None, logfile: str | None = None) -> Request:

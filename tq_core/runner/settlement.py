@@ -21,9 +21,10 @@ from tq_core.exception_info import format_exception
 from tq_core.message import Message
 from tq_core.outcome import Buried, Failed, Ignored, Outcome, Rejected, Retried, Revoked, Succeeded
 from tq_core.protocol.exception import describe_exception
+from tq_core.result_stores import shares
 from tq_core.runner import narration
 from tq_core.runner.followups import FollowUps
-from tq_core.runner.job import Job, request_of
+from tq_core.runner.job import Job, request_of, task_of
 from tq_core.timeutil import now
 from tq_core.tracing import announce_failure, announce_internal_error, announce_revoked
 
@@ -357,20 +358,23 @@ class Settler:
             batch.parts.append((part, job))
 
     def _store(self, batch: Batch) -> None:
-        if not batch.records or not self._backend.capabilities.stores:
+        if not batch.records:
             return
-        try:
-            self._backend.store(batch.records)
-        except BackendUnavailable:
-            raise
-        except BaseException:  # what a task returned is written by code of its own, which may even exit
-            # One of them cannot be stored as it is: find it, and let only that task fail.
-            for record, job in zip(batch.records, batch.jobs, strict=True):
-                self._store_one(batch, record, job)
+        for backend, records, jobs in shares(self._backend, batch.records, batch.jobs, task_of):
+            if not backend.capabilities.stores:
+                continue
+            try:
+                backend.store(records)
+            except BackendUnavailable:
+                raise
+            except BaseException:  # what a task returned is written by code of its own, which may even exit
+                # One of them cannot be stored as it is: find it, and let only that task fail.
+                for record, job in zip(records, jobs, strict=True):
+                    self._store_one(batch, backend, record, job)
 
-    def _store_one(self, batch: Batch, record: ResultRecord, job: Job) -> None:
+    def _store_one(self, batch: Batch, backend: Backend, record: ResultRecord, job: Job) -> None:
         try:
-            self._backend.store([record])
+            backend.store([record])
         except BackendUnavailable:
             raise
         except BaseException as error:
@@ -387,16 +391,16 @@ class Settler:
                 date_done=now().isoformat(),
                 reply_to=record.reply_to,
             )
-            self._store_failure(batch, failure, job)
+            self._store_failure(batch, backend, failure, job)
             batch.parts = [
                 (replace(part, state=states.FAILURE, result=described) if owner is job else part, owner)
                 for part, owner in batch.parts
             ]
 
-    def _store_failure(self, batch: Batch, failure: ResultRecord, job: Job) -> None:
+    def _store_failure(self, batch: Batch, backend: Backend, failure: ResultRecord, job: Job) -> None:
         """Store that a result could not be stored; bury the message where not even that can be."""
         try:
-            self._backend.store([failure])
+            backend.store([failure])
         except BackendUnavailable:
             raise
         except Exception as error:  # trying it again for ever would stop this runner

@@ -21,6 +21,7 @@ from tq_core.message import Delivery
 from tq_core.outcome import Buried, Failed, Outcome, Revoked, Succeeded
 from tq_core.protocol.exception import describe_exception
 from tq_core.request import Request
+from tq_core.result_stores import fetch, store
 from tq_core.runner.board import BusySlot, shown_id
 from tq_core.runner.entry import EXIT_BROKEN
 from tq_core.runner.execution import EXIT_ROBBED
@@ -125,10 +126,11 @@ class Aftermath:
             self._record_forgotten(death, running)
 
     def _earlier_records(self, held: Sequence[Delivery]) -> Mapping[str, ResultRecord]:
-        ids = [delivery.message.id for delivery in held if delivery.message is not None]
-        if not ids or not self._app.backend.capabilities.stores:
+        messages = [delivery.message for delivery in held if delivery.message is not None]
+        if not messages:
             return {}
-        return self._app.backend.fetch(ids)
+        app, ids = self._app, [message.id for message in messages]
+        return fetch(app.backend, ids, [message.headers.get("task") for message in messages], app.tasks)
 
     def _judge(
         self,
@@ -177,9 +179,7 @@ class Aftermath:
 
     def _record_forgotten(self, death: Death, running: dict[str, BusySlot]) -> None:
         """Record tasks that the broker forgot when they began: all that is left of them is on the board."""
-        if not self._app.backend.capabilities.stores:
-            return
-        records = []
+        records, names = [], []
         for slot in running.values():
             task = self._app.tasks.get(slot.task_name)
             if task is None or task.acks_late or task.ignore_result:
@@ -198,5 +198,6 @@ class Aftermath:
             # Where its caller is to hear of it went with the message.
             done = now().isoformat()
             records.append(ResultRecord(slot.task_id, state, failure, date_done=done, reply_to=""))
+            names.append(slot.task_name)
         if records:
-            self._app.backend.store(records)
+            store(self._app, records, names)

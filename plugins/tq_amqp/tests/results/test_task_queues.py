@@ -10,6 +10,7 @@ import pytest
 
 from plugins.tq_amqp.tests.results.conftest import Side
 from tests.private_servers import rabbitmqctl
+from tq_core import Celery
 from tq_core.contracts.backend import Backend, ResultRecord
 from tq_core.errors import BackendError, TimeoutError
 from tq_core.states import SUCCESS
@@ -70,6 +71,24 @@ def test_different_settings_on_both_sides_are_told(opened: Callable[..., Backend
     opened(result_expires=3600).store([done("differs")])
     with pytest.raises(BackendError, match="need the same values of result_persistent"):
         opened(result_expires=7200).store([done("differs")])
+
+
+@pytest.mark.row("S210")
+def test_the_oldest_names_of_the_settings_say_what_the_exchange_and_the_queues_are(vhost: str) -> None:
+    old_names = {
+        "BROKER_URL": vhost,
+        "CELERY_RESULT_BACKEND": "amqp",
+        "CELERY_RESULT_EXCHANGE": "answers",
+        "CELERY_RESULT_EXCHANGE_TYPE": "topic",
+        "CELERY_RESULT_PERSISTENT": False,
+    }
+    with Celery("old", config_source=old_names, set_as_current=False) as app:
+        app.backend.store([done("old-names")])
+        name = urlsplit(vhost).path[1:]
+        told = rabbitmqctl("-q", "list_exchanges", "-p", name, "--no-table-headers", "name", "type", "durable")
+        assert "answers\ttopic\tfalse" in told.splitlines()
+        assert queues(vhost, "durable")["oldnames"] == ["false"]
+        assert app.AsyncResult("old-names").get(timeout=30) == 8
 
 
 def test_a_client_gets_the_results_of_a_worker(side: Callable[..., Side]) -> None:
