@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from tq_core import signals
 from tq_core.message import Message
 from tq_core.protocol import task_v2
-from tq_core.task import Task
+from tq_core.task_handlers import TaskHandlers
 
 if TYPE_CHECKING:
     from tq_core.app import Celery
     from tq_core.contracts.serializer import Serializer
     from tq_core.routing.router import Destination
+    from tq_core.task import Task
 
 #: Attributes of a task that leave its calls plain, and a call's own options that do: a member of a group has these.
 _OF_TASK = frozenset({"queue", "serializer"})
@@ -92,7 +93,7 @@ def fits(app: Celery, task: Task, own: Mapping[str, Any], options: Mapping[str, 
         and own.keys() <= _OF_TASK
         and app.router.is_constant
         and not signals.before_task_publish.receivers
-        and type(task).shadow_name is Task.shadow_name
+        and type(task).shadow_name is TaskHandlers.shadow_name
         and app.conf.task_protocol != 1
         and not app.conf.task_compression
     )

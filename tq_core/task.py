@@ -131,7 +131,7 @@ class Task(TaskAttributes, TaskHandlers, Generic[P, R_co]):
             self, args, kwargs, task_id, _given(options, link=link, link_error=link_error, shadow=shadow)
         )
 
-    def apply_many(self, calls: Iterable[Any], **options: Any) -> list[AsyncResult]:
+    def apply_many(self, calls: Iterable[Any], **options: Any) -> list[Result[R_co]]:
         """Send many calls of this task at once: in a fraction of the time that as many :meth:`delay` take.
 
         Either all calls can be encoded, or none is sent. Give it some thousands at a time.
