@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tq_core import current
-from tq_core.producer import enclosing_run
+from tq_core.encoder import enclosing_run
 from tq_core.task import Task
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Sender:
                 task.check_arguments(args, kwargs)
         if app.conf.task_always_eager:
             return [self.send(task, args, kwargs, None, dict(options)) for args, kwargs in made]
-        messages = app.producer.encode_many(task, made, options)
+        messages = app.producer.encoder.encode_many(task, made, options)
         app.producer.send_encoded(messages, options)
         # Where an exchange copies a call to several queues, its messages follow one another.
         ids = dict.fromkeys(message.id for message in messages)

@@ -35,14 +35,14 @@ def app(request: pytest.FixtureRequest) -> Iterator[Celery]:
 def lengths(app: Celery, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The lengths of the bodies of all messages that are encoded."""
     found: list[int] = []
-    encode = app.producer.encode
+    encode = app.producer.encoder.encode
 
     def noting(*args: Any, **kwargs: Any) -> Any:
         messages = encode(*args, **kwargs)
         found.extend(len(message.body) for message in messages)
         return messages
 
-    monkeypatch.setattr(app.producer, "encode", noting)
+    monkeypatch.setattr(app.producer.encoder, "encode", noting)
     return found
 
 

@@ -120,7 +120,7 @@ def fail_unsent(
                 described,
                 date_done=done,
                 group_id=task.options.get("group_id"),
-                reply_to=task.options.get("reply_to") or app.producer.reply_to,
+                reply_to=task.options.get("reply_to") or app.producer.reply_address.current,
             )
             for task_id, task in named
         ]

@@ -56,7 +56,7 @@ def replace_task(app: Celery, task: Task, sig: Any) -> Any:
     given = {name: value for name, value in options.items() if value is not None}
     if request.is_eager:
         return new.apply().get()
-    with app.producer.replying_to(request.reply_to):
+    with app.producer.reply_address.instead(request.reply_to):
         new.apply_async(task_id=request.id, add_to_parent=False, **given)
     return task.on_replace(new)
 

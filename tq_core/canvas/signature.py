@@ -335,8 +335,8 @@ class Signature(CallFields, Generic[R_co]):
 
     def _freeze(self, place: Place) -> Any:
         producer = self.app.producer
-        if producer.replies:  # a worker that sends it for us is to name our address, not its own
-            self.options.setdefault("reply_to", producer.reply_to)
+        if producer.reply_address.in_use:  # a worker that sends it for us is to name our address, not its own
+            self.options.setdefault("reply_to", producer.reply_address.current)
         return self.app.AsyncResult(place.mark(self.options), task_name=self.task)
 
     # callbacks

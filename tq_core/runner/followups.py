@@ -109,7 +109,7 @@ class _Sending:
 
     def __init__(self, app: Celery, request: Request) -> None:
         self._collecting = app.producer.collecting()
-        self._replying = app.producer.replying_to(request.reply_to)
+        self._replying = app.producer.reply_address.instead(request.reply_to)
         self._request = request
 
     def __enter__(self) -> list[Message]:
