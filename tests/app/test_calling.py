@@ -169,7 +169,9 @@ class TestManyCalls:
         assert {message.headers["team"] for message in found} == {"red"}
         assert all(message.due for message in found)
 
-    @pytest.mark.parametrize("bad", [(object(), 1), (1, 2, 3), {"z": 1}, "ab"], ids=repr)
+    @pytest.mark.parametrize(
+        "bad", [(object(), 1), (1, 2, 3), {"z": 1}, "ab"], ids=["no JSON", "too many", "unknown", "a text"]
+    )
     def test_are_not_sent_at_all_when_one_is_wrong(self, app, add, bad):
         with pytest.raises((EncodeError, TypeError)):
             add.apply_many([(1, 2), bad])
