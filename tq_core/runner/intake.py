@@ -102,7 +102,7 @@ class Intake:
                 assert self._throttle is not None
                 verdict = self._throttle.judge(lines[job.task_name], job, len(admission.jobs))
             if verdict is None or verdict is KEPT:
-                if verdict is None:
+                if verdict is not KEPT:
                     admission.jobs.append(job)
                 narration.received(job)
                 for listener in self._listeners:

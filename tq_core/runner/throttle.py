@@ -69,7 +69,6 @@ class Throttle:
 
     Attributes:
         lines: of the tasks that have a limit, by name; empty where none has.
-        waiting: how many jobs wait here.
     """
 
     def __init__(
@@ -86,10 +85,6 @@ class Throttle:
         self._tasks: dict[str, Task] = {}
         self._starved_since = 0.0
         self.lines: dict[str, Line] = {}
-
-    @property
-    def waiting(self) -> int:
-        return self._reservations.waiting
 
     @property
     def starved(self) -> bool:

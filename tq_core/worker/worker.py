@@ -17,12 +17,12 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from tq_core import signals
-from tq_core.errors import BackendError, BackendUnavailable, BrokerError, BrokerUnavailable, ImproperlyConfigured
-from tq_core.retry import delays
+from tq_core.errors import BackendError, BackendUnavailable, BrokerError, ImproperlyConfigured
 from tq_core.runner.board import Board, BusySlot
 from tq_core.runner.entry import EXIT_CANNOT_START, AppReference
 from tq_core.runner.runner import RunnerSpec
 from tq_core.worker.aftermath import Aftermath, Death
+from tq_core.worker.arrival import wait_for_broker
 from tq_core.worker.autoscale import Autoscaler
 from tq_core.worker.banner import banner
 from tq_core.worker.limit_checks import check_limits
@@ -114,7 +114,7 @@ class Worker:
     def start(self) -> int:
         """Run until stopped, and return the exit code."""
         with self._desk:
-            if not self._connect():
+            if not wait_for_broker(self.app, self._desk):
                 return EXIT_FAILURE if self._desk.stop is None else EXIT_OK
             if self.options.purge:
                 self._purge()
@@ -150,38 +150,6 @@ class Worker:
             self._scale()
             if self._stopping and not self._runners and not self._deaths:
                 return
-
-    def _connect(self) -> bool:
-        """Wait until the broker answers; False when it does not, or when asked to stop meanwhile."""
-        conf = self.app.conf
-        retry = conf.broker_connection_retry_on_startup
-        if retry is None:
-            retry = conf.broker_connection_retry
-        most = conf.broker_connection_max_retries if retry else 0
-        pauses = delays(0.5, 1.5, 10.0)
-        tried = 0
-        while True:
-            try:
-                self.app.broker.connect(conf.broker_connection_timeout or 4.0)
-                return True
-            except BrokerUnavailable as error:
-                tried += 1
-                if most is not None and tried > most:
-                    logger.critical("Cannot connect to the broker: %s", error)
-                    return False
-                pause = next(pauses)
-                logger.error(
-                    "consumer: Cannot connect to %s: %s Trying again in %.2f seconds... (%s/%s)",
-                    self.app.broker_address,
-                    error,
-                    pause,
-                    tried,
-                    most or "∞",
-                )
-            multiprocessing.connection.wait([self._desk.wakeup], pause)
-            self._desk.clear_wakeup()
-            if self._desk.stop is not None:
-                return False
 
     def _purge(self) -> None:
         for queue in self.queues:
