@@ -39,7 +39,7 @@ def due_of(options: Mapping[str, Any]) -> tuple[float | None, str | None]:
 
 
 def expiry_of(options: Mapping[str, Any]) -> tuple[float | None, str | None]:
-    """Return after how many seconds a broker may drop a call, and when it expires, as the header's text.
+    """Return after how many seconds a broker may drop a call, or None, and when it expires, as the header's text.
 
     Args:
         options: ``expires``, as seconds, a timedelta, a datetime or ISO 8601 text.
@@ -58,7 +58,8 @@ def expiry_of(options: Mapping[str, Any]) -> tuple[float | None, str | None]:
         _, text = _after("expires", seconds)
     if any(options.get(name) for name in _FOLLOWING):
         return None, text  # a broker that drops the message says nothing to the chord or chain that waits
-    return max(0.0, seconds), text
+    # A broker that is told 0 drops the call unless a worker waits at that moment; a worker says that it has expired.
+    return (seconds if seconds > 0 else None), text
 
 
 def _after(option: str, seconds: float) -> tuple[float, str]:

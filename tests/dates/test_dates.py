@@ -170,3 +170,13 @@ def test_the_machines_zone_follows_its_changes(night):
         assert local.isoformat() == moment.astimezone(OSLO).isoformat()
         assert local.astimezone(UTC) == moment
         assert local.tzname() in ("CET", "CEST")
+
+
+@pytest.mark.parametrize("expires", [-1, 0, timedelta(seconds=-1), datetime(2020, 1, 1), "2020-01-01T00:00:00Z"])
+def test_what_has_expired_already_is_left_to_a_worker_which_says_so(app, expires):
+    """A broker would drop it, and nobody would hear of it."""
+    with app.producer.collecting() as messages:
+        app.send_task("t", expires=expires)
+    (message,) = messages
+    assert message.expiration is None
+    assert unix_from_iso(message.headers["expires"]) <= time.time()
