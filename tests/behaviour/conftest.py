@@ -1,9 +1,9 @@
 """The behaviour suite: the same tests over every broker and pool, through a worker that runs as in production.
 
 A test here takes the fixture ``project`` (or ``site``) and is run once for each place and pool: memory (a worker in
-threads of the test's process), SQLite, PostgreSQL, Redis, and RabbitMQ with results in Redis, each on prefork and on
-threads. One worker is started for each and serves all of its tests, so a test leaves it as it was: it waits for the
-results of what it sends, and holds tasks back only with its own ``gate``.
+threads of the test's process), SQLite, PostgreSQL, Redis, RabbitMQ with results in Redis and with results by rpc, each
+on prefork and on threads. One worker is started for each and serves all of its tests, so a test leaves it as it was: it
+waits for the results of what it sends, and holds tasks back only with its own ``gate``.
 
 * ``project``: the project's package. Each module below ``tests/behaviour/project/`` is found by itself, imported by
   the worker, and an attribute here: ``project.basics.add.delay(2, 2)``. Rooms add a module of their own.
@@ -16,6 +16,8 @@ results of what it sends, and holds tasks back only with its own ``gate``.
 * ``PATIENCE`` of :mod:`tests.nodes`: for ``get(timeout=PATIENCE)``.
 
 ``pytest tests/behaviour -k redis-threads`` runs one site. A further place is a line in ``places.py``.
+
+A test of what some places cannot do says ``@pytest.mark.needs("chords")``, and is skipped there.
 
 A test that shows a numbered promise of the product says so: ``@pytest.mark.row("S047", "S051")``.
 """
@@ -71,8 +73,11 @@ def _open_site(
 
 
 @pytest.fixture
-def site(_open_site: Site) -> Iterator[Site]:
+def site(request: pytest.FixtureRequest, _open_site: Site) -> Iterator[Site]:
     """The place, its worker and its client."""
+    for marker in request.node.iter_markers("needs"):
+        if missing := _open_site.place.without.intersection(marker.args):
+            pytest.skip(f"there are no {', '.join(missing)} at {_open_site.name}")
     with _open_site.entered():
         yield _open_site
 

@@ -29,12 +29,14 @@ class Place:
         services: names of the running servers it needs, see :mod:`tests.services`.
         pools: the pools its worker is run with.
         in_process: the worker runs in threads of the test's own process.
+        without: what no worker can do there, in the words of the marker ``needs``.
     """
 
     open: Open
     services: Sequence[str] = ()
     pools: Sequence[str] = ("prefork", "threads")
     in_process: bool = False
+    without: frozenset[str] = frozenset()
 
 
 @contextmanager
@@ -71,6 +73,12 @@ def _rabbitmq_with_redis() -> Iterator[Urls]:
 
 
 @contextmanager
+def _rabbitmq_with_replies() -> Iterator[Urls]:
+    with _virtual_host() as broker:
+        yield broker, "rpc://"
+
+
+@contextmanager
 def _virtual_host() -> Iterator[str]:
     server = SERVICES["rabbitmq"]
     user = urlsplit(server.url).username or "guest"
@@ -89,4 +97,6 @@ PLACES: dict[str, Place] = {
     "postgresql": Place(_postgresql, ("postgresql",)),
     "redis": Place(_redis),
     "rabbitmq": Place(_rabbitmq_with_redis, ("rabbitmq",)),
+    # Each result is sent to the client that made the call, which alone knows it then.
+    "rpc": Place(_rabbitmq_with_replies, ("rabbitmq",), without=frozenset({"chords", "results for everybody"})),
 }

@@ -105,6 +105,7 @@ def test_the_results_of_a_task_set_come_in_the_order_of_its_tasks(project):
     assert task_set.apply_async().join(timeout=PATIENCE, interval=0.1) == [0, 2, 4, 6, 8]
 
 
+@pytest.mark.needs("chords")
 @pytest.mark.row("S177")
 def test_tasks_are_put_together(project):
     add = project.basics.add

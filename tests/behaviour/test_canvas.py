@@ -26,6 +26,7 @@ def heard_once(project, bell, word):
     return [what for (what,) in heard]
 
 
+@pytest.mark.needs("chords")
 @pytest.mark.row("S177", "B05")
 def test_chains_groups_and_chords_nest(flows):
     inner = chord([flows.add.s(1, 1) | flows.add.s(1) | flows.add.s(1), flows.add.s(2, 2)], flows.tsum.s())
@@ -40,12 +41,14 @@ def test_a_chain_of_a_hundred_steps_arrives(flows):
     assert chain(flows.add.s(0, 0), *[flows.add.s(1)] * 100).delay().get(timeout=PATIENCE) == 100
 
 
+@pytest.mark.needs("chords")
 def test_a_body_runs_once_behind_a_whole_header(flows, project, bell, word):
     result = chord([flows.add.s(i, i) for i in range(30)], flows.collect.s(word=word)).delay()
     assert result.get(timeout=PATIENCE) == [2 * i for i in range(30)]
     assert heard_once(project, bell, word) == ["body"]
 
 
+@pytest.mark.needs("chords")
 def test_a_body_runs_once_behind_an_empty_header(flows, project, bell, word):
     assert chord([], flows.collect.s(word=word)).delay().get(timeout=PATIENCE) == []
     assert heard_once(project, bell, word) == ["body"]
@@ -63,6 +66,7 @@ FAILURES = {
 }
 
 
+@pytest.mark.needs("chords")
 @pytest.mark.parametrize("how", FAILURES)
 def test_an_errback_runs_once_where_a_member(how, flows, project, site, bell, word):
     header = FAILURES[how](flows)
@@ -73,6 +77,7 @@ def test_an_errback_runs_once_where_a_member(how, flows, project, site, bell, wo
     assert heard_once(project, bell, word) == ["errback"]
 
 
+@pytest.mark.needs("chords")
 def test_an_errback_runs_once_where_the_worker_of_a_member_dies(flows, project, site, bell, word):
     if site.pool != "prefork":
         pytest.skip("the worker itself would die")
@@ -82,6 +87,7 @@ def test_an_errback_runs_once_where_the_worker_of_a_member_dies(flows, project, 
     assert heard_once(project, bell, word) == ["errback"]
 
 
+@pytest.mark.needs("chords")
 def test_an_errback_runs_once_where_a_member_is_revoked(flows, project, site, bell, word, gate):
     if not site.app.broker.capabilities.control:
         pytest.skip("the broker carries no remote control")
@@ -97,6 +103,7 @@ def test_an_errback_runs_once_where_a_member_is_revoked(flows, project, site, be
     assert heard_once(project, bell, word) == ["errback"]
 
 
+@pytest.mark.needs("chords")
 def test_an_errback_runs_once_where_a_body_cannot_be_sent(flows, project, bell, word):
     body = flows.takes_nothing.s().on_error(flows.told.s(word=word))
     with pytest.raises(TypeError):
@@ -104,17 +111,20 @@ def test_an_errback_runs_once_where_a_body_cannot_be_sent(flows, project, bell, 
     assert heard_once(project, bell, word) == ["errback"]
 
 
+@pytest.mark.needs("chords")
 @pytest.mark.parametrize(("kind", "value"), [("task", 101), ("chain", 12), ("group", [2, 3]), ("chord", 5)])
 def test_a_replaced_member_counts_by_what_took_its_place(kind, value, flows):
     result = chord([flows.replaced.s(1, kind), flows.add.s(1, 1)], flows.collect.s() | flows.collect.s()).delay()
     assert result.get(timeout=PATIENCE) == [value, 2]
 
 
+@pytest.mark.needs("chords")
 def test_a_step_is_replaced_within_a_chain(flows):
     flow = chain(flows.add.s(0, 1), flows.replaced.s("chord"), flows.add.s(1000), flows.add.s(1))
     assert flow.delay().get(timeout=PATIENCE) == 1006
 
 
+@pytest.mark.needs("chords")
 def test_a_member_adds_another_to_its_chord(flows):
     result = chord([flows.adds_to_chord.s(1), flows.add.s(1, 1)], flows.collect.s() | flows.tsum.s()).delay()
     assert result.get(timeout=PATIENCE) == 1 + 2 + 1001

@@ -68,6 +68,7 @@ def test_members_of_a_group_know_it(project):
     assert answer(project.runs.look.delay())["taskset"] is None
 
 
+@pytest.mark.needs("results for everybody")
 def test_a_task_sent_by_a_task_knows_its_parent_and_is_its_child(project, site):
     result = project.runs.parent.delay(1)
     parent_id, child_id = answer(result)
@@ -216,6 +217,7 @@ def test_a_tracked_task_is_started_with_pid_and_host(project, bell, word, gate):
     assert answer(result) == "done"
 
 
+@pytest.mark.needs("results for everybody")
 @pytest.mark.row("S146")
 def test_a_task_can_be_asked_to_stop(project, bell, word, gate):
     result = project.runs.stoppable.delay(word, str(gate.path))
@@ -297,6 +299,7 @@ def test_waiting_for_a_task_inside_a_task_is_refused_at_once(project):
         answer(project.runs.wait_for_a_task.delay())
 
 
+@pytest.mark.needs("results for everybody")
 @pytest.mark.row("S170", "S171", "S172", "S173")
 def test_a_callback_given_as_an_argument_gets_the_result_before_its_own_arguments(project, site):
     callback = subtask(project.basics.echo, ("stored",), {"key": 1})
@@ -328,5 +331,6 @@ def test_a_task_may_let_others_take_its_place(project, bell, word):
     assert bell.wait(word) == [["12"]]
 
 
+@pytest.mark.needs("chords")
 def test_a_task_may_add_to_the_chord_it_is_a_member_of(project):
     assert answer(chord([project.runs.enlarge.s(1)], project.basics.total.s()).delay()) == 102
