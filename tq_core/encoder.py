@@ -118,7 +118,7 @@ class CallEncoder:
             name, task_id, args, kwargs, eta, expires, get("retries", 0), get("time_limit"), get("soft_time_limit"),
             get("group_id"), get("group_index"), root_id or task_id, parent_id, shadow, None, None, self._origin,
             bool(get("ignore_result", False)), get("replaced_task_nesting", 0), get("stamped_headers"),
-            get("stamps") or {}, _signatures(get("link")), _signatures(get("link_error")), get("chain"), get("chord"),
+            get("stamps") or _stamps(options), _signatures(get("link")), _signatures(get("link_error")), get("chain"), get("chord"),
             get("headers") or {},
         )  # fmt: skip  # one line a field would hide that the order is what matters
         headers, body = self._build(call)
@@ -238,3 +238,8 @@ def _signatures(value: Any) -> list[Any] | None:
     if not value:
         return None
     return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _stamps(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the stamps that a call has among its options, each by the name of its header."""
+    return {name: options[name] for name in options.get("stamped_headers") or () if name in options}

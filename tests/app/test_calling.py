@@ -161,6 +161,12 @@ def test_arguments_that_cannot_be_serialized_are_refused_and_nothing_is_sent(app
     assert app.broker.depth("celery").ready == 0
 
 
+def test_a_call_can_be_stamped_by_its_options(app, add):
+    add.apply_async((1, 2), stamped_headers=["team"], team="red")
+    headers = sent(app).headers
+    assert (headers["stamped_headers"], headers["stamps"]) == (["team"], {"team": "red"})
+
+
 class TestManyCalls:
     def test_have_their_options_in_common(self, app, add):
         results = add.apply_many(((n, n) for n in range(3)), queue="bulk", countdown=60, headers={"team": "red"})

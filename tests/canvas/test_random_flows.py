@@ -91,6 +91,7 @@ def test_an_eager_work_flow_comes_to_the_same(tree: Any) -> None:
 
 @_examples(200)
 @given(tree=flows.TREES)
+@example(tree=flows.Chain([flows.Call("a"), flows.Group([flows.Chain([flows.Call("b")])])]))
 def test_a_work_flow_survives_every_serializer(tree: Any) -> None:
     app = _application("memory://")
     canvas = flows.canvas_of(tree, app.tasks["say"])

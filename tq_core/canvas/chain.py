@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -223,16 +224,18 @@ def joined(left: Signature, right: Signature) -> Any:
 
 def folded(tasks: Sequence[Signature]) -> list[Signature]:
     """Return the steps that a sequence of canvases amounts to: no chain within, no group before another step."""
-    flat: list[Signature] = []
-    for task in tasks:
-        flat += folded(task.unchain_tasks()) if isinstance(task, chain) else [task]
     steps: list[Signature] = []
-    for task in flat:
-        if not steps:
-            steps.append(task)
-            continue
-        step = _unrolled(task)
+    coming = deque(tasks)
+    while coming:
+        task = coming.popleft()
+        step = _unrolled(task) if steps else task
         if step is None:
+            continue
+        if isinstance(step, chain):
+            coming.extendleft(reversed(folded(step.unchain_tasks())))
+            continue
+        if not steps:
+            steps.append(step)
             continue
         before = steps[-1]
         if isinstance(before, group):
