@@ -118,8 +118,8 @@ class CallEncoder:
             name, task_id, args, kwargs, eta, expires, get("retries", 0), get("time_limit"), get("soft_time_limit"),
             get("group_id"), get("group_index"), root_id or task_id, parent_id, shadow, None, None, self._origin,
             bool(get("ignore_result", False)), get("replaced_task_nesting", 0), get("stamped_headers"),
-            get("stamps") or _stamps(options), _signatures(get("link")), _signatures(get("link_error")), get("chain"), get("chord"),
-            get("headers") or {},
+            get("stamps") or _stamps(options), _signatures(get("link")), _signatures(get("link_error")), get("chain"),
+            get("chord"), get("headers") or {},
         )  # fmt: skip  # one line a field would hide that the order is what matters
         headers, body = self._build(call)
         serializer = app.serializers.get(options.get("serializer") or conf.task_serializer)
