@@ -181,6 +181,11 @@ class Celery:
         for name in ("queues", "router", "serializers", "producer", "plugins", "connections", "_configurator"):
             self.__dict__.pop(name, None)
 
+    def _read_places(self) -> None:
+        """Read queues and routes again, whose settings have been changed after the first call."""
+        self.queues.read()
+        self.__dict__.pop("router", None)
+
     @cached_property
     def _configurator(self) -> Configurator:
         return Configurator(self.conf, lambda: self.plugins, self._settings_changed)
@@ -289,8 +294,9 @@ class Celery:
     @cached_property
     def queues(self) -> Queues:
         """The queues by name."""
-        from tq_core.routing.queues import Queues
+        from tq_core.routing.queues import SETTINGS, Queues
 
+        self.conf.watch(SETTINGS, self._read_places)
         return Queues(self.conf)
 
     @cached_property

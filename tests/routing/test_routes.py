@@ -242,3 +242,15 @@ def test_immediate_is_refused_with_the_reason(app):
         sent(app, immediate=True)
     with pytest.raises(NotSupported, match="the task now for want"):
         app.task(name="now", immediate=True)(lambda: None)
+
+
+def test_routes_and_queues_that_are_set_after_the_first_call_hold_from_then_on(request):
+    with Celery("late", broker=f"memory://{request.node.name}", backend="disabled://") as app:
+        app.task(name="late.add")(lambda: None).delay()
+        app.conf.task_queues = {"celery": {}, "reports": {"exchange": "news", "exchange_type": "fanout"}}
+        app.conf.task_routes = {"late.*": {"queue": "reports"}}
+        app.tasks["late.add"].delay()
+        assert app.broker.depth("celery").ready == 1
+        assert app.broker.depth("reports").ready == 1
+        app.tasks["late.add"].apply_async(exchange="news")
+        assert app.broker.depth("reports").ready == 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from enum import IntEnum
 from typing import Any
 
@@ -37,7 +37,7 @@ class Settings(MutableMapping[str, Any]):
     Not synchronized: settings are set while a program starts, before its threads do.
     """
 
-    __slots__ = ("__dict__", "_layers", "_origins", "_own", "_properties")
+    __slots__ = ("__dict__", "_layers", "_origins", "_own", "_properties", "_watchers")
 
     # The slots hold everything that is no setting, so that __dict__ holds the settings and nothing else.
     _layers: dict[Level, dict[str, Any]]
@@ -62,6 +62,7 @@ class Settings(MutableMapping[str, Any]):
         put(self, "_origins", {level: {} for level in Level})
         put(self, "_own", {})
         put(self, "_properties", {})
+        put(self, "_watchers", {})
         self.__dict__.update((name, setting.fresh_default()) for name, setting in TABLE.items())
         self.declare(properties or {})
         if values:
@@ -251,6 +252,18 @@ class Settings(MutableMapping[str, Any]):
         self._origins[level].update(dict.fromkeys(read, origin))
         for name in read:
             self._resolve(name)
+        for changed, names in tuple(self._watchers.items()):
+            if not names.isdisjoint(read):
+                changed()
+
+    def watch(self, names: Iterable[str], changed: Callable[[], None]) -> None:
+        """Call a function whenever one of some settings is set. A copy of the settings is not watched.
+
+        Args:
+            names: lower-case names.
+            changed: called in the thread that sets; given again, it watches these names instead of the former ones.
+        """
+        self._watchers[changed] = frozenset(names)
 
     def adopt_layer(self, values: Mapping[str, Any], origins: Mapping[str, str], level: Level) -> None:
         """Set values that are checked and read already, each with its own origin.

@@ -10,6 +10,18 @@ from tq_core.config.queues import ExchangeSpec, QueueSpec, queue_specs
 from tq_core.errors import ImproperlyConfigured, QueueNotFound
 from tq_core.routing.bindings import matches
 
+#: The settings that say where calls go, routes included.
+SETTINGS = (
+    "task_routes",
+    "task_queues",
+    "task_default_queue",
+    "task_default_exchange",
+    "task_default_exchange_type",
+    "task_default_routing_key",
+    "task_create_missing_queues",
+    "task_create_missing_queue_exchange_type",
+    "task_queue_max_priority",
+)
 #: Pairs of exchange and routing key of which is remembered where they lead to.
 _MOST_KNOWN = 10_000
 
@@ -22,6 +34,15 @@ class Queues(Mapping[str, QueueSpec]):
     """
 
     def __init__(self, settings: Any) -> None:
+        self._settings = settings
+        self._chosen = False
+        self.read()
+
+    def read(self) -> None:
+        """Read the settings, which may have been changed; but not where the program has chosen or added queues."""
+        if self._chosen:
+            return
+        settings = self._settings
         self.default_queue: str = settings.task_default_queue
         self.default_exchange: str = settings.task_default_exchange or self.default_queue
         self.default_routing_key: str = settings.task_default_routing_key or self.default_queue
@@ -82,11 +103,13 @@ class Queues(Mapping[str, QueueSpec]):
             ImproperlyConfigured: nothing is left to receive from.
         """
         self._consumed = self.consumed(_names(only), _names(excluded))
+        self._chosen = True
 
     def deselect(self, excluded: Sequence[str] | str) -> None:
         """Take queues out of :attr:`consume_from`."""
         gone = {self._aliases.get(name, name) for name in _names(excluded)}
         self._consumed = [name for name in self._consumed if name not in gone]
+        self._chosen = True
 
     def select_add(self, queue: Any, **options: Any) -> QueueSpec:
         """Add a queue that the worker receives from, whatever ``-Q`` says; for receivers of ``celeryd_after_setup``.
@@ -111,6 +134,7 @@ class Queues(Mapping[str, QueueSpec]):
             WrongValue: it is no queue.
         """
         given = {queue: options} if isinstance(queue, str) else [queue]
+        self._chosen = True
         return self._add(queue_specs(given)[0])
 
     def consumed(self, only: Sequence[str] = (), excluded: Sequence[str] = ()) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from time import monotonic
 from weakref import WeakSet
 
@@ -84,6 +85,10 @@ class AMQPBroker(Broker):
 
     def consumer(self, queues: Sequence[str], *, consumer_id: str, prefetch: int = 0) -> Consumer:
         self._native_delay.ensure(queues)
+        for queue in queues:
+            # Before the worker calls itself ready: what a fanout exchange gets from then on is for this queue, too.
+            with suppress(BrokerError):  # receive() will meet it again, and says so for as long as it lasts
+                self._topology.ensure(queue)
         consumer = AMQPConsumer(self._link, self._topology, self._holding(), queues, consumer_id)
         if self._pid != os.getpid():
             self._pid, self._consumers = os.getpid(), WeakSet()
