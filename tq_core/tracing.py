@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import signal
 from collections.abc import Callable
 from time import monotonic
 from types import AsyncGeneratorType, CoroutineType
@@ -299,12 +298,11 @@ def announce_internal_error(plan: TaskPlan, request: Request, error: BaseExcepti
 def announce_revoked(plan: TaskPlan, request: Request, outcome: Revoked) -> None:
     """Send the signal of a task that is not run, or whose run was terminated."""
     if signals.task_revoked.receivers:
-        terminated = outcome.reason == "terminated"
         signals.task_revoked.send(
             plan.task,
             request=request,
-            terminated=terminated,
-            signum=signal.SIGTERM if terminated else None,
+            terminated=outcome.reason == "terminated",
+            signum=outcome.signum,
             expired=outcome.reason == "expired",
         )
 

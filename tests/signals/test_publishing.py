@@ -112,7 +112,7 @@ def test_a_call_that_nobody_listens_to_prepares_nothing(app, add, monkeypatch):
     def never(*args, **named):
         raise AssertionError("somebody was told")
 
-    monkeypatch.setattr("tq_core.producer.announce_call", never)
+    monkeypatch.setattr("tq_core.encoder.announce_call", never)
     monkeypatch.setattr("tq_core.producer.announce_sent", never)
     add.apply_async((1,), queue="q", priority=3, countdown=1)
     add.delay(1)

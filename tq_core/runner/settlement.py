@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from tq_core import signals, states
+from tq_core import states
 from tq_core.canvas.errbacks import Claims
 from tq_core.contracts.backend import ChordPart, ResultRecord
 from tq_core.contracts.broker import Ack, Bury, Requeue, Settlement
@@ -194,14 +194,6 @@ class Settler:
             if job.plan is not None:
                 announce_revoked(job.plan, self._request(job), outcome)
             batch.endings.append(Ack(job.tag))
-            if signals.task_revoked.receivers:
-                signals.task_revoked.send(
-                    job.plan and job.plan.task,
-                    request=self._request(job),
-                    terminated=outcome.reason == "terminated",
-                    signum=outcome.signum,
-                    expired=outcome.reason == "expired",
-                )
         else:
             self._decide_buried(batch, job, outcome)
 
