@@ -10,6 +10,7 @@ from weakref import WeakSet
 
 from tq_amqp import frames
 from tq_amqp.address import parse_addresses
+from tq_amqp.capabilities import BROKER_CAPABILITIES
 from tq_amqp.connection import Doubt, Link
 from tq_amqp.consumer import AMQPConsumer
 from tq_amqp.control import ControlQueues, Switchboard
@@ -18,7 +19,6 @@ from tq_amqp.delays import Delays
 from tq_amqp.holding import Holding
 from tq_amqp.native_delay import NativeDelay
 from tq_amqp.options import ConnectionOptions
-from tq_amqp.plugin import BROKER_CAPABILITIES
 from tq_amqp.publishing import Outgoing
 from tq_amqp.queues import Inspection
 from tq_amqp.subscription import AMQPSubscription

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tq_core.contracts.backend import BackendCapabilities
-from tq_core.contracts.broker import BrokerCapabilities
+from tq_amqp.capabilities import BROKER_CAPABILITIES, RPC_CAPABILITIES, TASK_QUEUE_CAPABILITIES
 from tq_core.plugin.addressing import names_of
 from tq_core.plugin.hookspecs import hookimpl
 from tq_core.plugin.info import PluginInfo
@@ -16,25 +15,6 @@ from tq_core.plugin.info import PluginInfo
 if TYPE_CHECKING:
     from tq_core.contracts.backend import Backend, BackendRequest
     from tq_core.contracts.broker import Broker, BrokerRequest
-
-BROKER_CAPABILITIES = BrokerCapabilities(
-    due_time=True,
-    priority_order="high_first",
-    orphans=True,
-    delivery_count=True,
-    dead_letters=True,
-    broadcast=True,
-    control=True,
-    peek=True,
-    depth=True,
-    purge=True,
-    exchanges=True,
-)
-
-#: Of ``rpc``: results go to the process that made the call.
-RPC_CAPABILITIES = BackendCapabilities(push=True, expiry=True, shared=False, subscribe=True, replies=True)
-#: Of ``amqp``: each task has a queue, from which its result is read once.
-TASK_QUEUE_CAPABILITIES = BackendCapabilities(push=True, expiry=True, subscribe=True)
 
 info = PluginInfo(
     name="tq-amqp",

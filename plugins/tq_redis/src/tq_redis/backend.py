@@ -12,10 +12,10 @@ from tq_core.contracts.serializer import Serializer
 from tq_core.errors import BackendError, BackendUnavailable, ImproperlyConfigured, TQError
 from tq_redis.address import Address, parse_address
 from tq_redis.backend_options import BackendOptions, completed
+from tq_redis.capabilities import BACKEND_CAPABILITIES
 from tq_redis.chords import Chords
 from tq_redis.cluster_link import open_spread_link
 from tq_redis.coordination import RedisCoordination
-from tq_redis.plugin import BACKEND_CAPABILITIES
 from tq_redis.results import ResultCodec
 from tq_redis.results_keys import ResultKeys
 from tq_redis.results_store import ResultStore

@@ -18,13 +18,13 @@ from tq_core.contracts.broker import (
 from tq_core.errors import BrokerError, BrokerUnavailable
 from tq_core.message import Delivery, Message
 from tq_redis.address import parse_address
+from tq_redis.capabilities import BROKER_CAPABILITIES
 from tq_redis.consumer import RedisConsumer
 from tq_redis.control import AnnouncementInbox, AnswerInbox, Switchboard
 from tq_redis.dead_letters import Cemetery
 from tq_redis.holding import Holding
 from tq_redis.link import Link, open_link
 from tq_redis.options import TransportOptions
-from tq_redis.plugin import BROKER_CAPABILITIES
 from tq_redis.publishing import Outgoing
 from tq_redis.queues import Queues
 from tq_redis.server import Server

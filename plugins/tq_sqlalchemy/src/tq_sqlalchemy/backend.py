@@ -15,6 +15,7 @@ from tq_core.contracts.serializer import Serializer
 from tq_core.errors import BackendError, BackendUnavailable, ImproperlyConfigured
 from tq_core.states import READY_STATES
 from tq_sqlalchemy.address import dialect_of
+from tq_sqlalchemy.capabilities import BACKEND_CAPABILITIES
 from tq_sqlalchemy.chords import Chords
 from tq_sqlalchemy.coordination import DatabaseCoordination
 from tq_sqlalchemy.database import LONG, Session
@@ -23,7 +24,6 @@ from tq_sqlalchemy.migrations import migrate
 from tq_sqlalchemy.models import coordination as coordination_tables
 from tq_sqlalchemy.models import result_tables
 from tq_sqlalchemy.options import TransportOptions
-from tq_sqlalchemy.plugin import BACKEND_CAPABILITIES
 from tq_sqlalchemy.results import ResultCodec, naive_utc
 from tq_sqlalchemy.sharing import UNPICKLED, shared_with
 from tq_sqlalchemy.watching import CHUNK, Watchers

@@ -18,6 +18,7 @@ from tq_core.contracts.broker import (
 from tq_core.errors import BrokerError, BrokerUnavailable, PublishError
 from tq_core.message import Delivery, Message
 from tq_sqlalchemy.address import dialect_of
+from tq_sqlalchemy.capabilities import BROKER_CAPABILITIES
 from tq_sqlalchemy.consumer import DatabaseConsumer
 from tq_sqlalchemy.database import ONCE, Session, Terms, Uncertain
 from tq_sqlalchemy.dead_letters import Cemetery
@@ -28,7 +29,6 @@ from tq_sqlalchemy.leases import inherit, register
 from tq_sqlalchemy.migrations import migrate
 from tq_sqlalchemy.models import queues as queue_tables
 from tq_sqlalchemy.options import TransportOptions
-from tq_sqlalchemy.plugin import BROKER_CAPABILITIES
 from tq_sqlalchemy.queues import Queues
 from tq_sqlalchemy.subscription import DatabaseSubscription, expire, send
 from tq_sqlalchemy.succession import DatabaseSuccession

@@ -7,35 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tq_core.contracts.backend import BackendCapabilities
-from tq_core.contracts.broker import BrokerCapabilities
 from tq_core.plugin.hookspecs import hookimpl
 from tq_core.plugin.info import PluginInfo
+from tq_sqlalchemy.capabilities import BACKEND_CAPABILITIES, BROKER_CAPABILITIES
 
 if TYPE_CHECKING:
     from tq_core.contracts.backend import Backend, BackendRequest
     from tq_core.contracts.broker import Broker, BrokerRequest
-
-BROKER_CAPABILITIES = BrokerCapabilities(
-    due_time=True,
-    priority=True,
-    priority_order="high_first",
-    lease=True,
-    orphans=True,
-    delivery_count=True,
-    dead_letters=True,
-    atomic_settle=True,
-    broadcast=True,
-    peek=True,
-    depth=True,
-    purge=True,
-    move=True,
-    pause=True,
-)
-
-BACKEND_CAPABILITIES = BackendCapabilities(
-    push=True, groups=True, chords=True, expiry=True, coordination=True, subscribe=True
-)
 
 info = PluginInfo(
     name="tq-sqlalchemy",

@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tq_amqp.capabilities import TASK_QUEUE_CAPABILITIES
 from tq_amqp.connection import Link
-from tq_amqp.plugin import TASK_QUEUE_CAPABILITIES
 from tq_amqp.results.kept import records_of
 from tq_amqp.results.message import ResultCodec
 from tq_amqp.results.place import delivery_mode_of, lifetime_of, link_of

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from time import monotonic
 from typing import Any
 
+from tq_amqp.capabilities import RPC_CAPABILITIES
 from tq_amqp.connection import Doubt, Link, Parcel
-from tq_amqp.plugin import RPC_CAPABILITIES
 from tq_amqp.results.kept import Kept, records_of
 from tq_amqp.results.message import ResultCodec
 from tq_amqp.results.place import delivery_mode_of, lifetime_of, link_of

@@ -1,0 +1,27 @@
+"""What the plugin promises of a database; see :mod:`tq_core.contracts.capability`. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from tq_core.contracts.backend import BackendCapabilities
+from tq_core.contracts.broker import BrokerCapabilities
+
+BROKER_CAPABILITIES = BrokerCapabilities(
+    due_time=True,
+    priority=True,
+    priority_order="high_first",
+    lease=True,
+    orphans=True,
+    delivery_count=True,
+    dead_letters=True,
+    atomic_settle=True,
+    broadcast=True,
+    peek=True,
+    depth=True,
+    purge=True,
+    move=True,
+    pause=True,
+)
+
+BACKEND_CAPABILITIES = BackendCapabilities(
+    push=True, groups=True, chords=True, expiry=True, coordination=True, subscribe=True
+)
