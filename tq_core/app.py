@@ -508,6 +508,9 @@ class Celery:
             parent_id=request.parent_id,
             reply_to=request.reply_to,
         )
+        if task_id == request.id:
+            with request.announcing:
+                request.has_own_state = True
         backend_of(self, request.task).store([record])
 
     def replace_task(self, task: BaseTask, sig: Any) -> Any:

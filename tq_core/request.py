@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from tq_core.task import Task
@@ -50,6 +52,9 @@ class Request:
         loglevel, logfile: of the worker.
         task_object: the task.
         outer: the run in which this one was called, or None.
+        has_own_state: True once the task has stored a state of its own.
+        announcing: held by the thread that tells that runs have started, and for a moment by a run that stores a state
+            of its own, so that STARTED never comes after it.
     """
 
     id: str | None = None
@@ -92,6 +97,8 @@ class Request:
     redelivered: bool = False
     task_object: Task | None = None
     outer: Request | None = None
+    has_own_state: bool = False
+    announcing: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(self, **known: Any) -> None:
         self.__dict__.update(known)
@@ -166,3 +173,12 @@ class Request:
 
 #: The name Celery programs know.
 Context = Request
+
+
+def _forget_holder() -> None:
+    """Free the lock in a child that was forked while another thread held it."""
+    Request.announcing = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no forks
+    os.register_at_fork(after_in_child=_forget_holder)

@@ -204,6 +204,16 @@ def test_a_task_reports_states_of_its_own(project, bell, word, gate):
     assert (result.state, result.info) == (states.SUCCESS, "done")
 
 
+def test_a_state_of_its_own_stays_over_that_of_having_started(project, bell, word, gate):
+    result = project.runs.progress_at_once.delay(word, str(gate.path))
+    bell.wait(word)
+    for _ in range(3):  # each lets the worker tell whatever it has to tell
+        answer(project.basics.add.delay(1, 1))
+        assert (result.state, result.info) == ("PROGRESS", "at once")
+    gate.open()
+    answer(result)
+
+
 @pytest.mark.row("S091", "S122", "S123", "S140", "S205")
 def test_a_tracked_task_is_started_with_pid_and_host(project, bell, word, gate):
     result = project.runs.tracked.delay(word, str(gate.path))

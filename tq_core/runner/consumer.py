@@ -22,6 +22,7 @@ from tq_core.contracts.broker import Consumer, Requeue
 from tq_core.contracts.pool import Pool
 from tq_core.errors import BackendError, BrokerError, TQError
 from tq_core.outcome import Outcome
+from tq_core.request import Request
 from tq_core.result_stores import shares
 from tq_core.retry import delays
 from tq_core.runner.intake import Intake
@@ -299,13 +300,17 @@ class TransportThread(threading.Thread):
             self._consumer.begin(early)
         tracked = [job for job in begun if _tracks_start(job)]
         if tracked:
-            records = [
-                ResultRecord(job.task_id, states.STARTED, self._started_state, reply_to=job.reply_to) for job in tracked
-            ]
-            for backend, mine, _ in shares(self._backend, records, tracked, task_of):
-                if backend.capabilities.stores:
-                    backend.store(mine)
+            with Request.announcing:
+                self._store_started([job for job in tracked if job.request is None or not job.request.has_own_state])
         self._unannounced = waiting
+
+    def _store_started(self, jobs: Sequence[Job]) -> None:
+        records = [
+            ResultRecord(job.task_id, states.STARTED, self._started_state, reply_to=job.reply_to) for job in jobs
+        ]
+        for backend, mine, _ in shares(self._backend, records, jobs, task_of):
+            if mine and backend.capabilities.stores:
+                backend.store(mine)
 
 
 def _tracks_start(job: Job) -> bool:

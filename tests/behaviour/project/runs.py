@@ -189,6 +189,13 @@ def progress(self, word, gate):
 
 
 @app.task(bind=True, track_started=True)
+def progress_at_once(self, word, gate):
+    self.update_state(state="PROGRESS", meta="at once")
+    say(word, "told")
+    wait_at(gate)
+
+
+@app.task(bind=True, track_started=True)
 def tracked(self, word, gate):
     say(word, os.getpid())
     wait_at(gate)
