@@ -73,7 +73,9 @@ def cuts(case: Case) -> Verdict:
 
 def half_open(case: Case) -> Verdict:
     """The worker's connections fall silent, idle or busy; once it has given them up, new ones work."""
-    verdict = Verdict("c", "worker's connections half-open", "0 lost, 0 FAILURE, worker alive, resumes within 10 s")
+    twice = 2 if case.broker.hands_on else 0
+    target = f"0 lost, {'in flight at most twice' if twice else '0 twice'}, 0 FAILURE, worker alive, resumes within 10 s"
+    verdict = Verdict("c", "worker's connections half-open", target)
     # The moments a worker may be struck at: while it waits for messages, and while it runs one.
     for busy in (True,) if case.short else (True, False):
         with case.site_and_proxy() as (site, proxy, proxied):
@@ -92,7 +94,7 @@ def half_open(case: Case) -> Verdict:
             proxy.resume()
             verdict.require(site.finished(results, 30), f"unfinished: {dict(site.states(results))}")
             verdict.took(time.monotonic() - moment)
-            _judge(site, verdict, node, runners, results, added=verdict.sent)
+            _judge(site, verdict, node, runners, results, added=verdict.sent, twice=twice)
     verdict.require_in_time(verdict.longest <= 10.0, f"all was done {verdict.longest:.1f} s after the silence began")
     return verdict
 
