@@ -65,6 +65,8 @@ class Delivery:
         redelivered: True when an earlier consumer may have run it.
         orphaned: True when an earlier consumer had begun it (:meth:`Consumer.begin`) and died: it must not
             run again; the receiver records what became of it.
+        copied: True when it was written anew to be given back or to wait, and the broker cannot tell whether what it
+            stands for is gone: the task may have run from that.
     """
 
     tag: Any
@@ -75,3 +77,4 @@ class Delivery:
     delivery_count: int = 1
     redelivered: bool = False
     orphaned: bool = False
+    copied: bool = False

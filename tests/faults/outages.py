@@ -74,7 +74,8 @@ def cuts(case: Case) -> Verdict:
 def half_open(case: Case) -> Verdict:
     """The worker's connections fall silent, idle or busy; once it has given them up, new ones work."""
     twice = 2 if case.broker.hands_on else 0
-    target = f"0 lost, {'in flight at most twice' if twice else '0 twice'}, 0 FAILURE, worker alive, resumes within 10 s"
+    often = "in flight at most twice" if twice else "0 twice"
+    target = f"0 lost, {often}, 0 FAILURE, worker alive, resumes within 10 s"
     verdict = Verdict("c", "worker's connections half-open", target)
     # The moments a worker may be struck at: while it waits for messages, and while it runs one.
     for busy in (True,) if case.short else (True, False):

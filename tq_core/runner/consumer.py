@@ -216,7 +216,7 @@ class TransportThread(threading.Thread):
         self._emptied = 0 < len(deliveries) < room
         if not deliveries:
             return
-        if self._ended and any(delivery.redelivered for delivery in deliveries):
+        if self._ended and any(delivery.redelivered or delivery.copied for delivery in deliveries):
             # What ended while the connection was lost may be among them; its result says that it must not run again.
             with suppress(BrokerError, BackendError):  # what cannot be written now is kept for the next turn
                 self._settle_ended()

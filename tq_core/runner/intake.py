@@ -153,7 +153,7 @@ class Intake:
         job.late = task.acks_late
         job.time_limit = message.time_limit if message.time_limit is not None else task.time_limit
         job.soft_time_limit = message.soft_time_limit if message.soft_time_limit is not None else task.soft_time_limit
-        if delivery.redelivered or delivery.orphaned:
+        if _may_have_run(delivery):
             verdict = self._judge_again(job, earlier.get(message.id))
             if verdict is not None:
                 return job, verdict
@@ -197,7 +197,7 @@ class Intake:
 
     def _earlier_records(self, deliveries: Sequence[Delivery]) -> Mapping[str, ResultRecord]:
         """Fetch what is known about redelivered tasks; an answer that cannot be had counts as none."""
-        again = [d.message for d in deliveries if d.message is not None and (d.redelivered or d.orphaned)]
+        again = [d.message for d in deliveries if d.message is not None and _may_have_run(d)]
         if not again:
             return {}
         ids = [message.id for message in again]
@@ -206,3 +206,7 @@ class Intake:
         except BackendError as error:
             logger.warning("Could not ask what became of %d redelivered tasks: %s", len(ids), error)
             return {}
+
+
+def _may_have_run(delivery: Delivery) -> bool:
+    return delivery.redelivered or delivery.orphaned or delivery.copied

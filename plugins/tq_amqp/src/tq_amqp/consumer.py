@@ -19,7 +19,7 @@ from typing import Any
 
 from tq_amqp.channel import Refused, together
 from tq_amqp.connection import Link
-from tq_amqp.envelope import BEGUN
+from tq_amqp.envelope import BEGUN, COPY
 from tq_amqp.fetching import fetch
 from tq_amqp.holding import Holding, Move
 from tq_amqp.keeping import Keep
@@ -306,7 +306,8 @@ class AMQPConsumer(Consumer):
         count = one.count
         orphaned = BEGUN in read.own
         again = count > 0 or one.suspect or orphaned
-        return Delivery(serial, one.queue, read.message, read.defect, one.raw, count + 1, again, orphaned)
+        copied = COPY in read.own
+        return Delivery(serial, one.queue, read.message, read.defect, one.raw, count + 1, again, orphaned, copied)
 
     # ending
 

@@ -21,6 +21,9 @@ COUNT = "x-tq-deliveries"
 DUE = "x-tq-due"
 #: Present on a message that somebody began and did not end.
 BEGUN = "x-tq-begun"
+#: Present on a message that was written anew to stand elsewhere: where that was cut short, the one it stands for is
+#: there as well.
+COPY = "x-tq-copy"
 #: Which consumer keeps this copy for itself, and its number there.
 HOLDER, SERIAL = "x-tq-holder", "x-tq-serial"
 

@@ -10,7 +10,7 @@ from typing import Any
 from tq_amqp.channel import together
 from tq_amqp.connection import Link, Parcel
 from tq_amqp.dead_letters import Cemetery
-from tq_amqp.envelope import BEGUN, COUNT, DUE, HOLDER, SERIAL, rewrite
+from tq_amqp.envelope import BEGUN, COPY, COUNT, DUE, HOLDER, SERIAL, rewrite
 from tq_amqp.lane import Lane, Taken, in_order
 from tq_amqp.publishing import Outgoing
 from tq_amqp.topology import Topology
@@ -89,6 +89,7 @@ class Holding:
         message = one.read.message
         assert message is not None
         own: dict[str, Any] = {name: value for name, value in one.read.own.items() if name not in (HOLDER, SERIAL)}
+        own[COPY] = True
         if move.count:
             own[COUNT] = move.count
         key = self._topology.ensure_front(one.queue)

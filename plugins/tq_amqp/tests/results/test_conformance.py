@@ -21,4 +21,4 @@ class TestTaskQueues(BackendConformance):
     @pytest.fixture
     def address(self, vhost: str) -> Address:
         # Thousands of durable queues would be thousands of files, each synchronised.
-        return Address(vhost, {**SETTINGS, "result_persistent": False})
+        return Address(vhost, {**SETTINGS, "result_persistent": False, "result_exchange": "transient-results"})
