@@ -163,6 +163,10 @@ class TransportThread(threading.Thread):
                 except (BrokerError, BackendError) as error:
                     if not self._intact():
                         raise
+                    if isinstance(error, BrokerError) and self._ended and not self._settler.pending:
+                        # Others may get what this runner held, and ask whether it has run: results do not wait.
+                        with suppress(BrokerError, BackendError):
+                            self._settle_ended()
                     waits = delays(0.1, 2.0, 2.0) if waits is None else waits
                     pause = next(waits)
                     logger.error("%s Trying again in %.1f seconds.", _sentence(error), pause)
