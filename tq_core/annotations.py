@@ -30,8 +30,12 @@ def annotate(task: Task, annotations: Any) -> None:
                 # Around the method of that name: what it is called with and returns passes through the decorator.
                 _wrap(task, name[1:], value)
             else:
-                # A function becomes a method: handlers are written with ``self``.
-                setattr(task, name, MethodType(value, task) if inspect.isfunction(value) else value)
+                give(task, name, value)
+
+
+def give(task: Task, name: str, value: Any) -> None:
+    """Set an attribute as a class body would: a function becomes a method, since handlers are written with ``self``."""
+    setattr(task, name, MethodType(value, task) if inspect.isfunction(value) else value)
 
 
 def _wrap(task: Task, method: str, decorator: Callable[[Any], Any]) -> None:

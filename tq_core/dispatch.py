@@ -197,7 +197,7 @@ class _Persistent:
         while True:
             try:
                 return self.receiver(**named)
-            except Exception as error:
+            except Exception as error:  # whatever it was, another try is what was asked for
                 logger.error("Signal handler %r raised: %r; trying again in %g seconds", self.receiver, error, wait)
             time.sleep(wait)
             wait = min(30.0, wait + 2.0)

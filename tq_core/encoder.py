@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from tq_core.plain_call import PlainCall
 from tq_core.protocol import task_v2
 from tq_core.protocol.task import TaskCall
 from tq_core.routing.placing import laid_over, refuse_immediate
+from tq_core.task_attributes import follows_setting
 
 if TYPE_CHECKING:
     from tq_core.app import Celery
@@ -63,9 +63,12 @@ class CallEncoder:
             options: the call's own.
         """
         if not self._app.router.is_constant:
-            own = self._task_options(task) if task is not None else {}
-            # What a task has from the settings is said of all tasks, and yields to what a route says of this one.
-            own = {option: value for option, value in own.items() if not _follows_setting(task, option)}
+            own = {}
+            if task is not None:
+                # What a task has from the settings is said of all tasks, and yields to what a route says of this one.
+                own = {
+                    name: value for name, value in self._task_options(task).items() if not follows_setting(task, name)
+                }
             options = self._app.router.routed(name, args, kwargs, laid_over(own, options), task)
         if signals.before_task_publish.receivers:
             # A copy, which the receivers may change before it is followed.
@@ -213,6 +216,10 @@ class CallEncoder:
             found["ignore_result"] = True
         return found
 
+    def _own_options(self, task: Task) -> dict[str, Any]:
+        """Return them without those from the settings, which are said of all tasks and yield to what a route says."""
+        return {name: value for name, value in self._task_options(task).items() if not follows_setting(task, name)}
+
     def _native_priority(self, priority: int | None) -> int | None:
         """Turn a priority of the configured scale into the broker's own."""
         wanted = self._conf.task_priority_order
@@ -227,11 +234,6 @@ def enclosing_run() -> Request | None:
     while request is not None and request.called_directly:
         request = request.outer
     return request
-
-
-def _follows_setting(task: Task | None, option: str) -> bool:
-    """Tell whether neither the task nor its class has a value of its own."""
-    return hasattr(inspect.getattr_static(task, option), "__get__")
 
 
 def _signatures(value: Any) -> list[Any] | None:

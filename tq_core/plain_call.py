@@ -93,7 +93,7 @@ def fits(app: Celery, task: Task, own: Mapping[str, Any], options: Mapping[str, 
         and own.keys() <= _OF_TASK
         and app.router.is_constant
         and not signals.before_task_publish.receivers
-        and type(task).shadow_name is TaskHandlers.shadow_name
+        and getattr(task.shadow_name, "__func__", None) is TaskHandlers.shadow_name
         and app.conf.task_protocol != 1
         and not app.conf.task_compression
     )

@@ -37,8 +37,7 @@ class Sender:
     ) -> AsyncResult:
         """Send a task of this application; see :meth:`Task.apply_async`."""
         app = self._app
-        if task.typing and app.strict_typing:
-            task.check_arguments(args or (), kwargs or {})
+        self._check(task, args or (), kwargs or {})
         if app.conf.task_always_eager:
             from tq_core.results.eager import apply_eagerly
 
@@ -55,10 +54,11 @@ class Sender:
     def send_many(self, task: Task, calls: Iterable[Any], options: dict[str, Any]) -> list[AsyncResult]:
         """Send many calls of a task of this application; see :meth:`Task.apply_many`."""
         app = self._app
+        if "task_id" in options:
+            raise TypeError(f"{task.name}.apply_many() gives each call an id of its own; leave task_id out")
         made = [_call_of(task, each) for each in calls]
-        if task.typing and app.strict_typing:
-            for args, kwargs in made:
-                task.check_arguments(args, kwargs)
+        for args, kwargs in made:
+            self._check(task, args, kwargs)
         if app.conf.task_always_eager:
             return [self.send(task, args, kwargs, None, dict(options)) for args, kwargs in made]
         messages = app.producer.encoder.encode_many(task, made, options)
@@ -77,8 +77,7 @@ class Sender:
     ) -> AsyncResult:
         """Send a task of this application from a coroutine; see :meth:`Task.aapply_async`."""
         app = self._app
-        if task.typing and app.strict_typing:
-            task.check_arguments(args or (), kwargs or {})
+        self._check(task, args or (), kwargs or {})
         if app.conf.task_always_eager:
             from tq_core.results.eager import aapply_eagerly
 
@@ -136,6 +135,11 @@ class Sender:
         """Return the handle of a result by id."""
         handle: AsyncResult = self._handle_class(task_id, app=self._app, **options)
         return handle
+
+    def _check(self, task: Task, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Raise TypeError where the arguments do not fit, unless that is not to be checked."""
+        if task.typing and self._app.strict_typing:
+            task.check_arguments(args, kwargs)
 
     @cached_property
     def _handle_class(self) -> Any:

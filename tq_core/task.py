@@ -138,13 +138,13 @@ class Task(TaskAttributes, TaskHandlers, Generic[P, R_co]):
 
         Args:
             calls: for each call, a tuple or list of positional arguments or a dict of keyword arguments.
-            **options: of every call; as for :meth:`apply_async`.
+            **options: of every call; as for :meth:`apply_async`, without ``task_id``.
 
         Returns:
             the handle of each call, in their order.
 
         Raises:
-            TypeError: the arguments of a call do not fit the function (``typing``).
+            TypeError: the arguments of a call do not fit the function (``typing``), or ``task_id`` is given.
             EncodeError: the arguments of a call cannot be serialized.
             PublishError: the broker did not take every message; ``unsent`` has the ids of those it did not.
         """

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tq_core.annotations import annotate
+from tq_core.annotations import annotate, give
 from tq_core.routing.placing import refuse_immediate
 from tq_core.task import Task
 
@@ -83,7 +83,7 @@ class TaskFactory:
         task.__qualname__ = getattr(function, "__qualname__", function.__name__)  # type: ignore[attr-defined]
         for option, value in options.items():
             if option not in _WITHOUT_EFFECT:
-                setattr(task, option, value)
+                give(task, option, value)
         self.add(task)
         return task
 
@@ -94,7 +94,7 @@ class TaskFactory:
         if not instance.name:
             instance.name = self._app.gen_task_name(type(instance).__name__, type(instance).__module__)
         for option, value in options.items():
-            setattr(instance, option, value)
+            give(instance, option, value)
         self.add(instance)
         return instance
 

@@ -140,6 +140,25 @@ def test_a_task_may_name_itself_for_monitors(app):
     assert sent(app).headers["shadow"] == "proj.add(7)"
 
 
+def test_functions_among_a_tasks_options_are_its_methods(app):
+    told = []
+
+    def shadow_name(self, args, kwargs, options):
+        return f"{self.name}({args[0]})"
+
+    def on_failure(self, exc, task_id, args, kwargs, einfo):
+        told.append((self.name, str(exc)))
+
+    @app.task(name="proj.pick", shadow_name=shadow_name, on_failure=on_failure)
+    def pick(x):
+        raise ValueError(x)
+
+    pick.delay(7)
+    assert sent(app).headers["shadow"] == "proj.pick(7)"
+    pick.apply((8,))
+    assert told == [("proj.pick", "8")]
+
+
 @pytest.mark.parametrize(("args", "kwargs"), [("ab", None), (None, [1]), ({"a": 1}, None)])
 def test_arguments_that_are_no_list_or_no_mapping_are_refused(app, args, kwargs):
     @app.task(typing=False)
@@ -181,6 +200,11 @@ class TestManyCalls:
     def test_are_not_sent_at_all_when_one_is_wrong(self, app, add, bad):
         with pytest.raises((EncodeError, TypeError)):
             add.apply_many([(1, 2), bad])
+        assert app.broker.depth("celery").ready == 0
+
+    def test_have_ids_of_their_own(self, app, add):
+        with pytest.raises(TypeError, match="leave task_id out"):
+            add.apply_many([(1, 2), (3, 4)], task_id="mine")
         assert app.broker.depth("celery").ready == 0
 
     def test_of_none_send_nothing(self, app, add):

@@ -57,16 +57,15 @@ def parse_rate(limit: Any) -> float:
     return float(found[1]) / _SECONDS[found[2] or "s"]
 
 
-def rate_of(task: Any) -> Rate | None:
-    """Return the limit of a task, None where it has none.
+def rate_of(limit: Any, scope: Any) -> Rate | None:
+    """Return what a task's ``rate_limit`` and ``rate_limit_scope`` amount to, None where it has no limit.
 
     Raises:
-        ValueError: its limit, or where that holds, cannot be read.
+        ValueError: the limit, or where it holds, cannot be read.
     """
-    per_second = parse_rate(task.rate_limit)
+    per_second = parse_rate(limit)
     if not per_second:
         return None
-    scope = task.rate_limit_scope
     if scope not in (WORKER, DEPLOYMENT):
         raise ValueError(f"{scope!r:.60} is no scope of a rate limit: expected {WORKER!r} or {DEPLOYMENT!r}")
     return Rate(per_second, scope)

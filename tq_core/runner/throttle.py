@@ -95,7 +95,7 @@ class Throttle:
         """Keep the limit of a task, if it has one; called when the task's plan is made."""
         self._tasks[task.name] = task
         try:
-            rate = rate_of(task)
+            rate = rate_of(task.rate_limit, task.rate_limit_scope)
         except ValueError as error:  # of a task that was made, or given its limit, after the worker had started
             logger.error("Task %s runs without a rate limit: %s", task.name, error)
             return

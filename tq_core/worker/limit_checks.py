@@ -11,6 +11,7 @@ from tq_core.runner.rates import DEPLOYMENT, rate_of
 if TYPE_CHECKING:
     from tq_core.app import Celery
     from tq_core.contracts.pool import PoolCapabilities
+    from tq_core.task import Task
 
 
 def check_limits(app: Celery, pool: str, capabilities: PoolCapabilities) -> None:
@@ -27,20 +28,25 @@ def check_limits(app: Celery, pool: str, capabilities: PoolCapabilities) -> None
     limited = 0
     for task in app.tasks.values():
         if not app.conf.worker_disable_rate_limits:
-            limited += check_rate_limit(app, task)
+            limited += check_rate_limit(app, task, task.rate_limit)
         check_time_limits(task.name, pool, capabilities, soft=task.soft_time_limit, hard=task.time_limit)
     if limited > ROWS:
         raise ImproperlyConfigured(f"{limited} tasks have a rate limit, a worker can keep {ROWS}; limit fewer tasks")
 
 
-def check_rate_limit(app: Celery, task: Any) -> bool:
-    """Check a task's rate limit, and tell whether it has one.
+def check_rate_limit(app: Celery, task: Task, limit: Any) -> bool:
+    """Check a rate limit that a task has or is to have, and tell whether it is one.
+
+    Args:
+        app: the application.
+        task: the task.
+        limit: the limit.
 
     Raises:
         ImproperlyConfigured: it cannot be read, or not be kept.
     """
     try:
-        rate = rate_of(task)
+        rate = rate_of(limit, task.rate_limit_scope)
     except ValueError as error:
         raise ImproperlyConfigured(f"Task {task.name}: {error}") from None
     if rate is None:

@@ -47,14 +47,7 @@ class TaskChanges:
         Raises:
             ImproperlyConfigured: it cannot be read, or not be kept; nothing has changed.
         """
-        task = self._app.tasks[name]
-        before = task.rate_limit
-        task.rate_limit = limit
-        try:
-            check_rate_limit(self._app, task)
-        except Exception:
-            task.rate_limit = before
-            raise
+        check_rate_limit(self._app, self._app.tasks[name], limit)
         self._change(name, rate_limit=limit)
 
     def set_time_limits(self, name: str, soft: float | None, hard: float | None) -> None:
