@@ -8,14 +8,17 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import amqp
 import pytest
+from tq_amqp.plugin import tq_broker
 
 from plugins.tq_amqp.tests.worker_site import WorkerSite
 from tests.private_servers import rabbitmqctl
 from tests.services import SERVICES
+from tq_core.contracts.broker import Broker, BrokerRequest
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +38,20 @@ def vhost() -> Iterator[str]:
         yield f"amqp://guest:guest@{host}:{port}/{name}"
     finally:
         rabbitmqctl("delete_vhost", name)
+
+
+@pytest.fixture
+def opener(vhost: str) -> Iterator[Callable[..., Broker]]:
+    """Opens brokers in the tests' virtual host, as of several processes, and closes them after the test."""
+    opened: list[Broker] = []
+
+    def opener(url: str = "", **settings: Any) -> Broker:
+        opened.append(tq_broker(BrokerRequest(url or vhost, settings, "test@here")))
+        return opened[-1]
+
+    yield opener
+    for broker in opened:
+        broker.close()
 
 
 @pytest.fixture

@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
 from kombu import Connection
-from tq_amqp.plugin import tq_broker
 
 from tests.private_servers import rabbitmqctl
-from tq_core.contracts.broker import Broker, BrokerRequest
+from tq_core.contracts.broker import Broker
 from tq_core.errors import BrokerError
 from tq_core.message import Message
 from tq_core.testing.conformance.patience import until
-
-
-@pytest.fixture
-def opener(vhost: str) -> Iterator[Callable[..., Broker]]:
-    """Opens brokers in the tests' virtual host, and closes them after the test."""
-    opened: list[Broker] = []
-
-    def opener(**settings: Any) -> Broker:
-        opened.append(tq_broker(BrokerRequest(vhost, settings, "test@here")))
-        return opened[-1]
-
-    yield opener
-    for broker in opened:
-        broker.close()
 
 
 @pytest.fixture

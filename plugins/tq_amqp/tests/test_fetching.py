@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
-from tq_amqp.plugin import tq_broker
 
-from tq_core.contracts.broker import Ack, Broker, BrokerRequest, Consumer, Requeue
+from tq_core.contracts.broker import Ack, Broker, Consumer, Requeue
 from tq_core.message import Delivery
 from tq_core.testing.conformance.broker import ids, message
 from tq_core.testing.conformance.patience import nothing, take, until
@@ -18,18 +18,9 @@ KINDS = ("classic", "quorum")
 
 
 @pytest.fixture(params=KINDS)
-def opener(vhost: str, request: pytest.FixtureRequest) -> Iterator[Callable[[], Broker]]:
-    """Opens brokers in the tests' virtual host, as of several processes, and closes them after the test."""
-    opened: list[Broker] = []
-    settings: dict[str, Any] = {"task_create_missing_queue_type": request.param}
-
-    def opener() -> Broker:
-        opened.append(tq_broker(BrokerRequest(vhost, settings, "test@here")))
-        return opened[-1]
-
-    yield opener
-    for broker in opened:
-        broker.close()
+def opener(opener: Callable[..., Broker], request: pytest.FixtureRequest) -> Callable[[], Broker]:
+    """Opens brokers that make queues of either kind."""
+    return partial(opener, task_create_missing_queue_type=request.param)
 
 
 @pytest.fixture

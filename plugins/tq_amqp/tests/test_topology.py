@@ -4,34 +4,18 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
 from kombu import Exchange, Queue, binding
-from tq_amqp.plugin import tq_broker
 
 from tests.private_servers import rabbitmqctl
 from tests.services import SERVICES
-from tq_core.contracts.broker import Broker, BrokerRequest
+from tq_core.contracts.broker import Broker
 from tq_core.errors import BrokerError, BrokerUnavailable, PublishError
 from tq_core.testing.conformance.broker import ids, message
 from tq_core.testing.conformance.patience import nothing, take
-
-
-@pytest.fixture
-def opener(vhost: str) -> Iterator[Callable[..., Broker]]:
-    """Opens brokers in the tests' virtual host, and closes them after the test."""
-    opened: list[Broker] = []
-
-    def opener(url: str = "", **settings: Any) -> Broker:
-        opened.append(tq_broker(BrokerRequest(url or vhost, settings, "test@here")))
-        return opened[-1]
-
-    yield opener
-    for broker in opened:
-        broker.close()
 
 
 @pytest.fixture
